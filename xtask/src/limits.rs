@@ -40,7 +40,7 @@ const WORDS: [(&str, &str); 8] = [
     ("of one connection", "A connection"),
 ];
 const OPENING: &str = "\
-# Limits
+# JailLimits
 
 What is bounded, by how much, and for whom. The numbers come from the code: this page is made from
 [limits.rs](../crates/protocol/src/limits.rs) and from the sandbox's [plan.rs](../crates/sandbox/src/plan.rs) by
@@ -194,7 +194,7 @@ fn constants(text: &str) -> Result<BTreeMap<&'static str, Vec<Bound>>, String> {
     Ok(groups)
 }
 
-/// The fields of `struct Limits` with what its `Default` says.
+/// The fields of `struct JailLimits` with what its `Default` says.
 fn fields(text: &str) -> Result<Vec<Bound>, String> {
     let tokens: Vec<TokenTree> = rust_file::tokens(text)?.into_iter().collect();
     let mut known = BTreeMap::new();
@@ -208,9 +208,10 @@ fn fields(text: &str) -> Result<Vec<Bound>, String> {
             }
         }
     }
-    let shape = block(&tokens, &["struct", "Limits"]).ok_or("there is no struct Limits")?;
-    let outer = block(&tokens, &["impl", "Default", "for", "Limits"]).ok_or("Limits has no Default")?;
-    let values = innermost(outer).ok_or("the Default of Limits is empty")?;
+    let shape = block(&tokens, &["struct", "JailLimits"]).ok_or("there is no struct JailLimits")?;
+    let outer =
+        block(&tokens, &["impl", "Default", "for", "JailLimits"]).ok_or("JailLimits has no Default")?;
+    let values = innermost(outer).ok_or("the Default of JailLimits is empty")?;
     let values: Vec<TokenTree> = values.stream().into_iter().collect();
     let mut bounds = Vec::new();
     let mut says = Says::default();
@@ -367,7 +368,7 @@ mod tests {
     fn a_sandboxes_limits_are_its_fields_with_their_defaults() {
         let text = "/// Other.\npub struct Plan { pub a: u8 }\n/// What.\npub struct Limits {\n    /// Processes.\n    \
                     pub processes: u64,\n    /// Memory.\n    pub data_bytes: u64,\n}\nconst MIB: u64 = 1024 * 1024;\n\
-                    const GIB: u64 = 1024 * MIB;\nimpl Default for Limits {\n    fn default() -> Self {\n        \
+                    const GIB: u64 = 1024 * MIB;\nimpl Default for JailLimits {\n    fn default() -> Self {\n        \
                     Self { data_bytes: 4 * GIB, processes: 512 }\n    }\n}\n";
         let wanted = [bound("processes", 512, "Processes."), bound("data_bytes", 4 << 30, "Memory.")];
         assert_eq!(fields(text), Ok(wanted.to_vec()));

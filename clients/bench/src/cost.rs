@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::Outcome;
 use crate::load;
-use crate::subject::{self, Subject};
+use crate::subject::{self, MeasuredServer};
 
 /// One lot: so many clients with so many fresh sessions of so many turns.
 const CLIENTS: usize = 64;
@@ -20,7 +20,7 @@ pub(crate) async fn run(binaries: [PathBuf; 2], place: &Path, rounds: usize) -> 
     let models = [subject::model(Duration::ZERO, place).await?, subject::model(Duration::ZERO, place).await?];
     let mut subjects = Vec::new();
     for (at, binary) in binaries.iter().enumerate() {
-        subjects.push(Subject::heddle(binary, &place.join(at.to_string()), &models, "").await?);
+        subjects.push(MeasuredServer::heddle(binary, &place.join(at.to_string()), &models, "").await?);
     }
     let mut costs = [Vec::new(), Vec::new()];
     for round in 0..=rounds {

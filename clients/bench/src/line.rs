@@ -15,13 +15,13 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// A connection that is kept.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct KeptConnection {
     socket: TcpStream,
     /// What has come and is not used yet.
     held: Vec<u8>,
 }
 
-impl Line {
+impl KeptConnection {
     pub(crate) async fn open(address: SocketAddr) -> Outcome<Self> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
@@ -131,7 +131,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     /// A line whose other end writes these pieces and hangs up.
-    async fn told(pieces: &'static [&'static str]) -> Line {
+    async fn told(pieces: &'static [&'static str]) -> KeptConnection {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -145,7 +145,7 @@ mod tests {
             // Hanging up with something unread would take back what was written.
             while socket.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
         });
-        Line::open(address).await.unwrap()
+        KeptConnection::open(address).await.unwrap()
     }
 
     #[tokio::test]

@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::Outcome;
-use crate::line::Line;
-use crate::subject::Subject;
+use crate::line::KeptConnection;
+use crate::subject::MeasuredServer;
 
 /// Clients that create sessions at once.
 pub(crate) const CREATORS: usize = 16;
@@ -25,7 +25,7 @@ const IDLE: &[u8] = b"\"session.status_idle\"";
 
 /// One measurement.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Window {
+pub(crate) struct MeasuredWindow {
     pub(crate) clients: usize,
     /// Whether the model is the slow one.
     pub(crate) slow: bool,
@@ -35,7 +35,7 @@ pub(crate) struct Window {
 
 /// What a window has shown.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shown {
+pub(crate) struct WindowFigures {
     pub(crate) turns_a_second: f64,
     pub(crate) median_ms: f64,
     /// Processor time of the server alone; None if the window was too short to tell.
@@ -45,12 +45,12 @@ pub(crate) struct Shown {
 /// A session with its open stream.
 struct Open {
     message: Vec<u8>,
-    stream: Line,
+    stream: KeptConnection,
 }
 
 /// One client: a connection for what it sends, and its sessions, of which it takes one after the other.
 struct Client {
-    line: Line,
+    line: KeptConnection,
     sessions: VecDeque<Open>,
 }
 
@@ -58,7 +58,7 @@ struct Client {
 type Turn = (Instant, Duration);
 
 /// Sessions a second that so many clients create.
-pub(crate) async fn creates(subject: &Subject, length: Duration) -> Outcome<f64> {
+pub(crate) async fn creates(subject: &MeasuredServer, length: Duration) -> Outcome<f64> {
     let request: Arc<[u8]> = subject.creation(false).into();
     let (mut creators, began) = (JoinSet::new(), Instant::now());
     for _ in 0..CREATORS {
@@ -80,7 +80,7 @@ pub(crate) async fn creates(subject: &Subject, length: Duration) -> Outcome<f64>
 }
 
 /// Runs one window with fresh sessions; when it returns nothing is under way.
-pub(crate) async fn window(subject: &Subject, given: Window) -> Outcome<Shown> {
+pub(crate) async fn window(subject: &MeasuredServer, given: MeasuredWindow) -> Outcome<WindowFigures> {
     let each = SESSIONS_MIN.div_ceil(given.clients);
     let over = Arc::new(AtomicBool::new(false));
     let mut running = JoinSet::new();
@@ -100,7 +100,7 @@ pub(crate) async fn window(subject: &Subject, given: Window) -> Outcome<Shown> {
 }
 
 /// What the turns that ended between two moments come to.
-fn shown(all: &[Turn], began: Instant, ended: Instant, cpu: Duration) -> Outcome<Shown> {
+fn shown(all: &[Turn], began: Instant, ended: Instant, cpu: Duration) -> Outcome<WindowFigures> {
     let inside = all.iter().filter(|(at, _)| (began..ended).contains(at));
     let mut times: Vec<Duration> = inside.map(|(_, took)| *took).collect();
     times.sort_unstable();
@@ -109,11 +109,16 @@ fn shown(all: &[Turn], began: Instant, ended: Instant, cpu: Duration) -> Outcome
     // Ten ticks of the clock that counts it.
     let cpu_ms = (cpu >= Duration::from_millis(100)).then(|| cpu.as_secs_f64() * 1e3 / turns);
     let seconds = ended.duration_since(began).as_secs_f64();
-    Ok(Shown { turns_a_second: turns / seconds, median_ms: median.as_secs_f64() * 1e3, cpu_ms })
+    Ok(WindowFigures { turns_a_second: turns / seconds, median_ms: median.as_secs_f64() * 1e3, cpu_ms })
 }
 
 /// The same load each time: so many clients, each with so many turns in each of so many fresh sessions.
-pub(crate) async fn equal(subject: &Subject, many: usize, sessions: usize, each: usize) -> Outcome<()> {
+pub(crate) async fn equal(
+    subject: &MeasuredServer,
+    many: usize,
+    sessions: usize,
+    each: usize,
+) -> Outcome<()> {
     let mut running = JoinSet::new();
     for client in clients(subject, many, sessions, false).await? {
         running.spawn(turns(client, sessions * each, Arc::default()));
@@ -125,7 +130,7 @@ pub(crate) async fn equal(subject: &Subject, many: usize, sessions: usize, each:
 }
 
 /// So many clients with so many fresh sessions each, whose streams are open.
-async fn clients(subject: &Subject, many: usize, sessions: usize, slow: bool) -> Outcome<Vec<Client>> {
+async fn clients(subject: &MeasuredServer, many: usize, sessions: usize, slow: bool) -> Outcome<Vec<Client>> {
     let content = json!([{"type": "text", "text": "hi"}]);
     let message = json!({"events": [{"type": "user.message", "content": content}]}).to_string();
     let creation = subject.creation(slow);

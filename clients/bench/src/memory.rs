@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::Outcome;
 use crate::load;
-use crate::subject::Subject;
+use crate::subject::MeasuredServer;
 
 /// Equal loads, each of so many clients with so many sessions of so many turns.
 pub(crate) const LOADS: usize = 5;
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// A server's memory in bytes, and what it held at rest.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct MemoryHeld {
     pub(crate) start: f64,
     pub(crate) after: [f64; LOADS],
     pub(crate) rest: f64,
@@ -30,7 +30,7 @@ pub(crate) struct Held {
 }
 
 /// Loads a fresh server five times, then lets it rest until it holds no session, or as long as it may take.
-pub(crate) async fn held(subject: &Subject) -> Outcome<Held> {
+pub(crate) async fn held(subject: &MeasuredServer) -> Outcome<MemoryHeld> {
     tokio::time::sleep(PAUSE).await;
     let start = subject.process.resident_bytes()?;
     let mut after = [0.0; LOADS];
@@ -45,5 +45,5 @@ pub(crate) async fn held(subject: &Subject) -> Outcome<Held> {
         tokio::time::sleep(LOOK).await;
         live = subject.gauge("heddle_live_sessions").await?;
     }
-    Ok(Held { start, after, rest: subject.process.resident_bytes()?, live })
+    Ok(MemoryHeld { start, after, rest: subject.process.resident_bytes()?, live })
 }

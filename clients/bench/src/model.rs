@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::Outcome;
-use crate::line::Line;
+use crate::line::KeptConnection;
 
 /// A short answer of the Messages API, frame by frame.
 const ANSWER: &str = concat!(
@@ -38,13 +38,13 @@ pub(crate) async fn serve(delay: Duration) -> Outcome<()> {
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
-        connections.spawn(answered(Line::of(socket), delay, answer.clone().into_bytes()));
+        connections.spawn(answered(KeptConnection::of(socket), delay, answer.clone().into_bytes()));
         while connections.try_join_next().is_some() {}
     }
 }
 
 /// One connection. Who hangs up, or sends what is no request, is let go.
-async fn answered(mut line: Line, delay: Duration, answer: Vec<u8>) {
+async fn answered(mut line: KeptConnection, delay: Duration, answer: Vec<u8>) {
     while let Ok(Some(_)) = line.message().await {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::Outcome;
-use crate::load::{self, CREATORS, Window};
+use crate::load::{self, CREATORS, MeasuredWindow};
 use crate::memory;
-use crate::subject::{self, Process, Subject};
-use crate::table::{Kind, Table};
+use crate::subject::{self, MeasuredServer, OwnProcess};
+use crate::table::{FigureKind, ReportTable};
 
 const REPEATS: usize = 3;
 /// Repeats of the windows with the slow model, and from how many clients on: few show the model alone.
@@ -32,7 +32,7 @@ pub(crate) async fn run(heddle: PathBuf, against: Option<PathBuf>, place: &Path)
     let mut names = vec!["heddle".to_owned()];
     names.extend(binaries.get(1).map(|_| "before".to_owned()));
     names.push("ceiling".to_owned());
-    let mut table = Table::new(names);
+    let mut table = ReportTable::new(names);
     turns(&mut table, &binaries, place, &models).await?;
     held(&mut table, &binaries, place, &models).await?;
     let cores = std::thread::available_parallelism()?;
@@ -53,18 +53,23 @@ pub(crate) async fn run(heddle: PathBuf, against: Option<PathBuf>, place: &Path)
 }
 
 /// Creating and turns, one subject beside the other.
-async fn turns(table: &mut Table, binaries: &[PathBuf], place: &Path, models: &[Process; 2]) -> Outcome<()> {
+async fn turns(
+    table: &mut ReportTable,
+    binaries: &[PathBuf],
+    place: &Path,
+    models: &[OwnProcess; 2],
+) -> Outcome<()> {
     let mut subjects = Vec::new();
     for (at, binary) in binaries.iter().enumerate() {
-        subjects.push(Subject::heddle(binary, &place.join(format!("turns-{at}")), models, "").await?);
+        subjects.push(MeasuredServer::heddle(binary, &place.join(format!("turns-{at}")), models, "").await?);
     }
-    subjects.push(Subject::ceiling(&place.join("ceiling"), models).await?);
+    subjects.push(MeasuredServer::ceiling(&place.join("ceiling"), models).await?);
     for repeat in 0..REPEATS {
         // Whoever comes first in one repeat comes later in the next.
         let order: Vec<usize> = (0..subjects.len()).map(|at| (at + repeat) % subjects.len()).collect();
         for at in &order {
             let rate = load::creates(&subjects[*at], CREATE).await?;
-            table.note(&format!("creates/s, {CREATORS} clients"), Kind::Rate, 0, *at, rate);
+            table.note(&format!("creates/s, {CREATORS} clients"), FigureKind::Rate, 0, *at, rate);
         }
         for (clients, slow) in
             CLIENTS.map(|many| (many, false)).into_iter().chain(CLIENTS.map(|many| (many, true)))
@@ -76,18 +81,23 @@ async fn turns(table: &mut Table, binaries: &[PathBuf], place: &Path, models: &[
                 let shown = load::window(&subjects[*at], window_of(clients, slow)).await?;
                 let what =
                     format!("{clients} client{}{}", if clients == 1 { "" } else { "s" }, model_of(slow));
-                table.note(&format!("turns/s, {what}"), Kind::Rate, 0, *at, shown.turns_a_second);
-                table.note(&format!("p50 ms, {what}"), Kind::Cost, 2, *at, shown.median_ms);
-                table.note(&format!("CPU-ms a turn, {what}"), Kind::Cost, 3, *at, shown.cpu_ms);
+                table.note(&format!("turns/s, {what}"), FigureKind::Rate, 0, *at, shown.turns_a_second);
+                table.note(&format!("p50 ms, {what}"), FigureKind::Cost, 2, *at, shown.median_ms);
+                table.note(&format!("CPU-ms a turn, {what}"), FigureKind::Cost, 3, *at, shown.cpu_ms);
             }
         }
     }
     Ok(())
 }
 
-fn window_of(clients: usize, slow: bool) -> Window {
+fn window_of(clients: usize, slow: bool) -> MeasuredWindow {
     let (warm, measured) = if slow { (600, 1_600) } else { (250, 1_000) };
-    Window { clients, slow, warm: Duration::from_millis(warm), measured: Duration::from_millis(measured) }
+    MeasuredWindow {
+        clients,
+        slow,
+        warm: Duration::from_millis(warm),
+        measured: Duration::from_millis(measured),
+    }
 }
 
 fn model_of(slow: bool) -> String {
@@ -95,18 +105,24 @@ fn model_of(slow: bool) -> String {
 }
 
 /// Memory, each server by itself on a directory of its own, with a small cache where it has one.
-async fn held(table: &mut Table, binaries: &[PathBuf], place: &Path, models: &[Process; 2]) -> Outcome<()> {
+async fn held(
+    table: &mut ReportTable,
+    binaries: &[PathBuf],
+    place: &Path,
+    models: &[OwnProcess; 2],
+) -> Outcome<()> {
     for (at, binary) in binaries.iter().enumerate() {
         let cache = subject::small_cache(binary).await?;
-        let subject = Subject::heddle(binary, &place.join(format!("memory-{at}")), models, &cache).await?;
+        let subject =
+            MeasuredServer::heddle(binary, &place.join(format!("memory-{at}")), models, &cache).await?;
         let held = memory::held(&subject).await?;
-        let mut note = |name: &str, bytes: f64| table.note(name, Kind::Cost, 1, at, bytes / MIB);
+        let mut note = |name: &str, bytes: f64| table.note(name, FigureKind::Cost, 1, at, bytes / MIB);
         note("MiB resident at the start", held.start);
         for (number, bytes) in held.after.iter().enumerate() {
             note(&format!("MiB after load {} of {}", number + 1, memory::LOADS), *bytes);
         }
         note("MiB after rest", held.rest);
-        table.note("live sessions after rest", Kind::Plain, 0, at, held.live);
+        table.note("live sessions after rest", FigureKind::Plain, 0, at, held.live);
     }
     Ok(())
 }

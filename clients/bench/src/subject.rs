@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::Outcome;
-use crate::line::{Line, request};
+use crate::line::{KeptConnection, request};
 
 /// What a process prints before its address.
 const MARK: &str = "listening on http://";
@@ -24,14 +24,14 @@ const START: Duration = Duration::from_secs(20);
 
 /// A process of ours, which is killed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub(crate) struct OwnProcess {
     child: Child,
     pub(crate) address: SocketAddr,
     /// Held, so that it can always write.
     _said: Lines<BufReader<ChildStdout>>,
 }
 
-impl Process {
+impl OwnProcess {
     /// Starts it, with its log in a file, and waits until it listens.
     pub(crate) async fn start(mut command: Command, log: &Path) -> Outcome<Self> {
         let log = fs::File::create(log)?;
@@ -82,19 +82,19 @@ fn resident(status: &str) -> Option<f64> {
 
 /// A server to be measured.
 #[derive(Debug)]
-pub(crate) struct Subject {
-    pub(crate) process: Process,
+pub(crate) struct MeasuredServer {
+    pub(crate) process: OwnProcess,
     key: String,
     /// The bodies that create a session with the model that answers at once, and with the slow one.
     create: [String; 2],
 }
 
-impl Subject {
+impl MeasuredServer {
     /// The server on a directory of its own below `place`, with its defaults but for what `settings` say.
     pub(crate) async fn heddle(
         binary: &Path,
         place: &Path,
-        models: &[Process; 2],
+        models: &[OwnProcess; 2],
         settings: &str,
     ) -> Outcome<Self> {
         fs::create_dir_all(place)?;
@@ -108,7 +108,7 @@ impl Subject {
         let mut command = Command::new(binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
         command.arg("--config").arg(&file);
-        let process = Process::start(command, &place.join("log")).await?;
+        let process = OwnProcess::start(command, &place.join("log")).await?;
         let key = fs::read_to_string(data.join("first-key"))?.trim().to_owned();
         let mut subject = Self { process, key, create: [const { String::new() }; 2] };
         let environment = subject.posted("/v1/environments", &json!({"name": "bench"})).await?;
@@ -121,20 +121,20 @@ impl Subject {
     }
 
     /// The ceiling, on a database of its own below `place`.
-    pub(crate) async fn ceiling(place: &Path, models: &[Process; 2]) -> Outcome<Self> {
+    pub(crate) async fn ceiling(place: &Path, models: &[OwnProcess; 2]) -> Outcome<Self> {
         fs::create_dir_all(place)?;
         let mut command = ours()?;
         command.arg("ceiling").arg("--database").arg(place.join("ceiling.db"));
         for (name, model) in ["--quick", "--slow"].into_iter().zip(models) {
             command.arg(name).arg(format!("http://{}", model.address));
         }
-        let process = Process::start(command, &place.join("log")).await?;
+        let process = OwnProcess::start(command, &place.join("log")).await?;
         let create = ["quick", "slow"].map(|agent| json!({"agent": agent}).to_string());
         Ok(Self { process, key: "none".to_owned(), create })
     }
 
-    pub(crate) async fn line(&self) -> Outcome<Line> {
-        Line::open(self.process.address).await
+    pub(crate) async fn line(&self) -> Outcome<KeptConnection> {
+        KeptConnection::open(self.process.address).await
     }
 
     pub(crate) fn request(&self, method: &str, path: &str, body: &str) -> Vec<u8> {
@@ -170,10 +170,10 @@ pub(crate) async fn small_cache(binary: &Path) -> Outcome<String> {
 }
 
 /// A model server, which takes so long for each answer.
-pub(crate) async fn model(delay: Duration, place: &Path) -> Outcome<Process> {
+pub(crate) async fn model(delay: Duration, place: &Path) -> Outcome<OwnProcess> {
     let mut command = ours()?;
     command.args(["model", "--delay-ms", &delay.as_millis().to_string()]);
-    Process::start(command, &place.join(format!("model-{}", delay.as_millis()))).await
+    OwnProcess::start(command, &place.join(format!("model-{}", delay.as_millis()))).await
 }
 
 /// This program once more.

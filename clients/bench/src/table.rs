@@ -2,7 +2,7 @@
 
 /// What a larger figure means, and so how it is held against another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FigureKind {
     /// More is better: a share.
     Rate,
     /// Less is better: a multiple.
@@ -15,7 +15,7 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone)]
 struct Row {
     name: String,
-    kind: Kind,
+    kind: FigureKind,
     digits: usize,
     /// The figures of each column, one for each repeat.
     figures: Vec<Vec<f64>>,
@@ -23,12 +23,12 @@ struct Row {
 
 /// A table that fills up. Its first column is the server; its last the ceiling.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct ReportTable {
     columns: Vec<String>,
     rows: Vec<Row>,
 }
 
-impl Table {
+impl ReportTable {
     pub(crate) fn new(columns: Vec<String>) -> Self {
         Self { columns, rows: Vec::new() }
     }
@@ -37,7 +37,7 @@ impl Table {
     pub(crate) fn note(
         &mut self,
         name: &str,
-        kind: Kind,
+        kind: FigureKind,
         digits: usize,
         column: usize,
         figure: impl Into<Option<f64>>,
@@ -95,12 +95,12 @@ fn cell(figures: &[f64], digits: usize) -> String {
 }
 
 /// The median of the ratios of neighbouring windows: what else the machine did then slowed both.
-fn ratio(kind: Kind, ours: &[f64], theirs: &[f64]) -> String {
+fn ratio(kind: FigureKind, ours: &[f64], theirs: &[f64]) -> String {
     let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
     match (kind, median(&ratios)) {
-        (Kind::Rate, Some(ratio)) => format!("{:.0} %", 100.0 * ratio),
-        (Kind::Cost, Some(ratio)) => format!("{ratio:.2} ×"),
-        (Kind::Rate | Kind::Cost | Kind::Plain, _) => "–".to_owned(),
+        (FigureKind::Rate, Some(ratio)) => format!("{:.0} %", 100.0 * ratio),
+        (FigureKind::Cost, Some(ratio)) => format!("{ratio:.2} ×"),
+        (FigureKind::Rate | FigureKind::Cost | FigureKind::Plain, _) => "–".to_owned(),
     }
 }
 
@@ -125,18 +125,18 @@ mod tests {
 
     #[test]
     fn medians_ranges_and_ratios_stand_in_their_columns() {
-        let mut table = Table::new(vec!["heddle".into(), "before".into(), "ceiling".into()]);
+        let mut table = ReportTable::new(vec!["heddle".into(), "before".into(), "ceiling".into()]);
         for (column, figures) in [[900.0, 1_100.0, 1_000.0], [450.0, 220.0, 500.0]].iter().enumerate() {
             for figure in figures {
-                table.note("turns/s", Kind::Rate, 0, column, *figure);
+                table.note("turns/s", FigureKind::Rate, 0, column, *figure);
             }
         }
-        table.note("turns/s", Kind::Rate, 0, 2, 4_000.0);
-        table.note("CPU", Kind::Cost, 2, 2, None);
-        table.note("CPU", Kind::Cost, 2, 0, 0.5);
-        table.note("CPU", Kind::Cost, 2, 1, 0.25);
-        table.note("live", Kind::Plain, 0, 0, 1_234_567.0);
-        table.note("live", Kind::Plain, 0, 1, 1.0);
+        table.note("turns/s", FigureKind::Rate, 0, 2, 4_000.0);
+        table.note("CPU", FigureKind::Cost, 2, 2, None);
+        table.note("CPU", FigureKind::Cost, 2, 0, 0.5);
+        table.note("CPU", FigureKind::Cost, 2, 1, 0.25);
+        table.note("live", FigureKind::Plain, 0, 0, 1_234_567.0);
+        table.note("live", FigureKind::Plain, 0, 1, 1.0);
         let wanted = "| measured | heddle | before | heddle to before | ceiling | heddle to ceiling |\n\
                       |---|--:|--:|--:|--:|--:|\n\
                       | turns/s | 1,000 (900–1,100) | 450 (220–500) | 200 % | 4,000 | 22 % |\n\

@@ -2,7 +2,7 @@
 
 /// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Hitch {
+pub(crate) enum CallHitch {
     /// The connection was lost: what was asked may have happened or not.
     #[error("no answer to {0}")]
     Cut(String),
@@ -18,7 +18,7 @@ pub(crate) enum Hitch {
     },
 }
 
-impl Hitch {
+impl CallHitch {
     pub(crate) fn cut(what: &str, lost: &reqwest::Error) -> Self {
         Self::Cut(format!("{what}: {lost:?}"))
     }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use dice::Dice;
 use serde_json::Value;
 
-use crate::caller::Caller;
-use crate::hitch::Hitch;
-use crate::session::Session;
+use crate::caller::CutsCaller;
+use crate::hitch::CallHitch;
+use crate::session::CalledSession;
 
 /// A client that works over every kill; its constants say what load all of them make together.
 pub(crate) trait Client: Sized {
@@ -29,14 +29,14 @@ pub(crate) trait Client: Sized {
     type Shown;
 
     /// Makes what all sessions use, at a server that has nothing yet.
-    async fn prepare(caller: &Caller) -> Result<Self::Ground, Hitch>;
+    async fn prepare(caller: &CutsCaller) -> Result<Self::Ground, CallHitch>;
 
     /// The client at `place`; whatever it numbers, it numbers behind `number`.
     fn new(place: u64, dice: Dice, number: u64) -> Self;
 
     /// Goes on for a while, from wherever the last kill has left it; it is called again and again until a
     /// request has no good answer.
-    async fn turn(&mut self, caller: &Caller, ground: &Self::Ground) -> Result<(), Hitch>;
+    async fn turn(&mut self, caller: &CutsCaller, ground: &Self::Ground) -> Result<(), CallHitch>;
 
     /// How many of its messages the server said yes to.
     fn acknowledged(&self) -> usize;
@@ -45,11 +45,15 @@ pub(crate) trait Client: Sized {
     fn sessions(&self) -> Vec<String>;
 
     /// Lets one of them come to rest, and gives what it then shows; `model` calls the model server.
-    async fn settle(&mut self, session: &Session<'_>, model: &Caller) -> Result<Self::Shown, Hitch>;
+    async fn settle(
+        &mut self,
+        session: &CalledSession<'_>,
+        model: &CutsCaller,
+    ) -> Result<Self::Shown, CallHitch>;
 }
 
 /// The judge of what such clients are shown; it prints what it has counted.
-pub(crate) trait Judge: Default + fmt::Display {
+pub(crate) trait CutsJudge: Default + fmt::Display {
     type Client: Client;
 
     /// What is wrong with one session.
@@ -57,7 +61,7 @@ pub(crate) trait Judge: Default + fmt::Display {
         &mut self,
         session: &str,
         shown: &<Self::Client as Client>::Shown,
-        evidence: &Evidence,
+        evidence: &CutsEvidence,
     ) -> Vec<String>;
 
     /// What is wrong with the list of all sessions.
@@ -71,14 +75,14 @@ pub(crate) trait Judge: Default + fmt::Display {
 
 /// What a judge has beside what the API shows.
 #[derive(Debug, Default)]
-pub(crate) struct Evidence {
+pub(crate) struct CutsEvidence {
     /// The server's data directory.
     pub(crate) data: PathBuf,
     /// The moments of the kills, as the API spells them.
     pub(crate) kills: Vec<String>,
 }
 
-impl Evidence {
+impl CutsEvidence {
     /// What stands in the file `counter` of a session's workspace; nothing if no command of it ever ran.
     pub(crate) fn counter(&self, session: &str) -> String {
         let file = self.data.join("sandboxes").join(session).join("workspace/counter");

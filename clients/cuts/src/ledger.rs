@@ -25,7 +25,7 @@ pub(crate) fn command(number: u64, before_ms: u64, after_ms: u64) -> Value {
 
 /// How many commands there were, and how they ended.
 #[derive(Debug, Default)]
-pub(crate) struct Commands {
+pub(crate) struct CommandCounts {
     /// Those whose result came from the command itself.
     ran: usize,
     /// Those answered as unknown: that had written their number, and that had not.
@@ -34,14 +34,14 @@ pub(crate) struct Commands {
     reads: usize,
 }
 
-impl Commands {
+impl CommandCounts {
     /// Whether kills met commands before and after they had done their work.
     pub(crate) const fn is_telling(&self) -> bool {
         self.ran > 0 && self.unknown_done > 0 && self.unknown_not > 0 && self.reads > 0
     }
 }
 
-impl fmt::Display for Commands {
+impl fmt::Display for CommandCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ran, unknown_done, unknown_not, reads } = self;
         write!(
@@ -53,7 +53,7 @@ impl fmt::Display for Commands {
 }
 
 /// What is wrong with the commands in `events`, whose numbers stand in `counter`.
-pub(crate) fn compare(events: &[Value], counter: &str, commands: &mut Commands) -> Vec<String> {
+pub(crate) fn compare(events: &[Value], counter: &str, commands: &mut CommandCounts) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut written: BTreeMap<&str, usize> = BTreeMap::new();
     for number in counter.lines() {
@@ -137,7 +137,7 @@ mod tests {
             call(3),
             result(3, UNKNOWN, true),
         ];
-        let mut commands = Commands::default();
+        let mut commands = CommandCounts::default();
         assert_eq!(compare(&events, "1\n2\n", &mut commands), Vec::<String>::new());
         assert_eq!((commands.ran, commands.unknown_done, commands.unknown_not), (1, 1, 1));
     }
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn what_ran_twice_never_or_without_a_call_is_seen() {
         let events = [call(1), result(1, UNKNOWN, true), call(2), result(2, "ran 2", false), call(3)];
-        let wrong = compare(&events, "1\n1\n9\n", &mut Commands::default());
+        let wrong = compare(&events, "1\n1\n9\n", &mut CommandCounts::default());
         assert_eq!(
             wrong,
             [

@@ -1,7 +1,7 @@
 //! Power cuts: the real server is killed at random moments while clients work; then what it shows is judged.
 //!
-//! A kind of cuts is a [`kind::Client`] and a [`kind::Judge`]; what all kinds share stands once, in [`run`].
-//! `HEDDLE_BIN` and `MODEL_SERVER_BIN` name the binaries.
+//! A kind of cuts is a [`kind::Client`] and a [`kind::CutsJudge`]; what all kinds share stands once, in
+//! [`run`]. `HEDDLE_BIN` and `MODEL_SERVER_BIN` name the binaries.
 
 mod agent;
 mod caller;
@@ -35,11 +35,11 @@ struct Options {
 #[derive(Subcommand)]
 enum Kind {
     /// While clients speak, answer calls, interrupt and follow their sessions
-    Plain(run::Args),
+    Plain(run::CutsArgs),
     /// While agents run commands
-    Tools(run::Args),
+    Tools(run::CutsArgs),
     /// While coordinators and their children work
-    Team(run::Args),
+    Team(run::CutsArgs),
 }
 
 fn main() -> io::Result<ExitCode> {

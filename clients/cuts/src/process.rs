@@ -10,14 +10,14 @@ const MARK: &str = "listening on ";
 
 /// A running process; dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub(crate) struct ServerProcess {
     child: Child,
     /// Kept open: a process whose output nobody can read may die of it.
     out: BufReader<ChildStdout>,
     url: String,
 }
 
-impl Process {
+impl ServerProcess {
     /// Starts `command` and waits until it listens; its errors go to the end of `log`.
     pub(crate) fn start(mut command: Command, log: &Path) -> io::Result<Self> {
         let errors = File::options().append(true).create(true).open(log)?;
@@ -51,7 +51,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         // It may have ended long ago.
         drop(self.child.kill());

@@ -9,12 +9,12 @@ use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::caller::Caller;
-use crate::hitch::Hitch;
-use crate::kind::{Client, Evidence, Judge};
-use crate::process::Process;
-use crate::servers::{Binaries, Servers};
-use crate::session::Session;
+use crate::caller::CutsCaller;
+use crate::hitch::CallHitch;
+use crate::kind::{Client, CutsEvidence, CutsJudge};
+use crate::process::ServerProcess;
+use crate::servers::{BinaryPaths, ServerPair};
+use crate::session::CalledSession;
 
 /// Numbers that a client may use.
 const NUMBERS: u64 = 1_000_000;
@@ -25,7 +25,7 @@ const SHOWN: usize = 40;
 
 /// How many kills, with which dice.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct CutsArgs {
     /// How often the server is killed (without it the kind decides)
     kills: Option<u64>,
     /// The dice of the moments and the work
@@ -34,8 +34,8 @@ pub(crate) struct Args {
 }
 
 /// Runs the kind of this judge and prints how it went; gives whether all was well.
-pub(crate) fn run<J: Judge>(args: Args, out: &mut dyn Write) -> io::Result<bool> {
-    let binaries = Binaries::of_environment()?;
+pub(crate) fn run<J: CutsJudge>(args: CutsArgs, out: &mut dyn Write) -> io::Result<bool> {
+    let binaries = BinaryPaths::of_environment()?;
     let folder = tempfile::tempdir()?;
     let kills = args.kills.unwrap_or(J::Client::KILLS);
     let mut run = Run { kills, seed: args.seed, judge: J::default(), passed: 0, wrong: Vec::new() };
@@ -57,10 +57,10 @@ struct Run<J> {
     wrong: Vec<String>,
 }
 
-impl<J: Judge> Run<J> {
-    async fn play(&mut self, binaries: Binaries, folder: &TempDir, out: &mut dyn Write) -> io::Result<()> {
-        let mut servers = Servers::start(binaries, folder.path())?;
-        let mut evidence = Evidence { data: servers.data().to_owned(), kills: Vec::new() };
+impl<J: CutsJudge> Run<J> {
+    async fn play(&mut self, binaries: BinaryPaths, folder: &TempDir, out: &mut dyn Write) -> io::Result<()> {
+        let mut servers = ServerPair::start(binaries, folder.path())?;
+        let mut evidence = CutsEvidence { data: servers.data().to_owned(), kills: Vec::new() };
         let mut dice = Dice::new(self.seed);
         let mut clients: Vec<J::Client> = (0..J::Client::CLIENTS)
             .map(|place| J::Client::new(place, Dice::new(dice.bits()), place * NUMBERS))
@@ -101,14 +101,14 @@ impl<J: Judge> Run<J> {
     async fn settle(
         &mut self,
         clients: &mut [J::Client],
-        caller: &Caller,
-        model: &Caller,
-        evidence: &Evidence,
+        caller: &CutsCaller,
+        model: &CutsCaller,
+        evidence: &CutsEvidence,
     ) {
         let settling = clients.iter_mut().map(|client| async move {
             let mut settled = Vec::new();
             for id in client.sessions() {
-                let session = Session { caller, id };
+                let session = CalledSession { caller, id };
                 let shown = timeout(SETTLE, client.settle(&session, model)).await;
                 settled.push((session.id, shown));
             }
@@ -147,10 +147,10 @@ impl<J: Judge> Run<J> {
 
 /// Lets every client work until the server is killed; gives what hindered them before, and what was refused.
 async fn under_load<C: Client>(
-    caller: &Caller,
+    caller: &CutsCaller,
     ground: &C::Ground,
     clients: &mut [C],
-    server: Process,
+    server: ServerProcess,
     load: Duration,
 ) -> io::Result<Vec<String>> {
     let killed = Cell::new(false);
@@ -169,10 +169,10 @@ async fn under_load<C: Client>(
             };
             match (killed.get(), hitch) {
                 (false, hitch) => Some(format!("client {place}, before the kill: {hitch}")),
-                (true, hitch @ Hitch::Refused { .. }) => {
+                (true, hitch @ CallHitch::Refused { .. }) => {
                     Some(format!("client {place}, at the kill: {hitch}"))
                 }
-                (true, Hitch::Cut(_)) => None,
+                (true, CallHitch::Cut(_)) => None,
             }
         }
     });

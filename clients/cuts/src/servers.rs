@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::caller::{Caller, KEY};
-use crate::process::Process;
+use crate::caller::{CutsCaller, KEY};
+use crate::process::ServerProcess;
 
 /// How long the server may take to give its first answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -18,12 +18,12 @@ const REMAINS: Duration = Duration::from_secs(5);
 
 /// Where the binaries are.
 #[derive(Debug)]
-pub(crate) struct Binaries {
+pub(crate) struct BinaryPaths {
     heddle: PathBuf,
     model_server: PathBuf,
 }
 
-impl Binaries {
+impl BinaryPaths {
     /// As `HEDDLE_BIN` and `MODEL_SERVER_BIN` say.
     pub(crate) fn of_environment() -> io::Result<Self> {
         #[expect(clippy::disallowed_methods, reason = "a test program without a configuration")]
@@ -38,23 +38,23 @@ impl Binaries {
 
 /// The model server, and what the server under test is started with.
 #[derive(Debug)]
-pub(crate) struct Servers {
+pub(crate) struct ServerPair {
     heddle: PathBuf,
     data: PathBuf,
     log: PathBuf,
-    model: Process,
+    model: ServerProcess,
 }
 
-impl Servers {
+impl ServerPair {
     /// Starts the model server; data and logs are in `folder`.
-    pub(crate) fn start(binaries: Binaries, folder: &Path) -> io::Result<Self> {
+    pub(crate) fn start(binaries: BinaryPaths, folder: &Path) -> io::Result<Self> {
         let mut command = Command::new(&binaries.model_server);
         command.args(["--listen", "127.0.0.1:0"]);
         Ok(Self {
             heddle: binaries.heddle,
             data: folder.join("data"),
             log: folder.join("heddle.log"),
-            model: Process::start(command, &folder.join("model-server.log"))?,
+            model: ServerProcess::start(command, &folder.join("model-server.log"))?,
         })
     }
 
@@ -64,22 +64,22 @@ impl Servers {
     }
 
     /// Starts the server, always on the same data, and waits for its first answer.
-    pub(crate) async fn heddle(&self) -> io::Result<(Process, Caller)> {
+    pub(crate) async fn heddle(&self) -> io::Result<(ServerProcess, CutsCaller)> {
         let mut command = Command::new(&self.heddle);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&self.data);
         command.env("HEDDLE_API_KEY", KEY).env("HEDDLE_ANTHROPIC_BASE_URL", self.model.url());
         command.env("ANTHROPIC_API_KEY", "key-of-the-scripted-model");
         command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
-        let server = Process::start(command, &self.log)?;
-        let caller = Caller::new(server.url())?;
+        let server = ServerProcess::start(command, &self.log)?;
+        let caller = CutsCaller::new(server.url())?;
         let first = timeout(ANSWER, caller.get("/v1/sessions?limit=1")).await;
         first.map_err(io::Error::other)?.map_err(io::Error::other)?;
         Ok((server, caller))
     }
 
     /// A caller of the model server.
-    pub(crate) fn model(&self) -> io::Result<Caller> {
-        Caller::new(self.model.url())
+    pub(crate) fn model(&self) -> io::Result<CutsCaller> {
+        CutsCaller::new(self.model.url())
     }
 
     /// How many requests the model server got, or what it says against them.

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::caller::Caller;
+use crate::caller::CutsCaller;
 use crate::event;
-use crate::hitch::Hitch;
-use crate::stream::Stream;
+use crate::hitch::CallHitch;
+use crate::stream::EventReader;
 
 /// The last of the session's own words about whether it works.
 const STATUS: &str = "types[]=session.status_running&types[]=session.status_idle\
@@ -13,27 +13,27 @@ const STATUS: &str = "types[]=session.status_running&types[]=session.status_idle
 
 /// A session, through this caller.
 #[derive(Debug)]
-pub(crate) struct Session<'a> {
-    pub(crate) caller: &'a Caller,
+pub(crate) struct CalledSession<'a> {
+    pub(crate) caller: &'a CutsCaller,
     pub(crate) id: String,
 }
 
 /// How a session is.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Rest {
+pub(crate) enum SessionRest {
     Busy,
     /// Idle, and it waits for the client to say something of these calls.
     Asks(Vec<String>),
     Done,
 }
 
-impl<'a> Session<'a> {
+impl<'a> CalledSession<'a> {
     /// The session of `slot`, opened as `body` says if there is none yet.
     pub(crate) async fn opened(
-        caller: &'a Caller,
+        caller: &'a CutsCaller,
         slot: &mut Option<String>,
         body: &Value,
-    ) -> Result<Self, Hitch> {
+    ) -> Result<Self, CallHitch> {
         let id = match slot {
             Some(id) => id.clone(),
             None => slot.insert(caller.make("/v1/sessions", body, false).await?).clone(),
@@ -47,38 +47,38 @@ impl<'a> Session<'a> {
     }
 
     /// Sends events; `again`: as somebody who did not hear the first answer.
-    pub(crate) async fn send(&self, events: &[Value], again: bool) -> Result<Value, Hitch> {
+    pub(crate) async fn send(&self, events: &[Value], again: bool) -> Result<Value, CallHitch> {
         self.caller.send(&self.path("/events"), &json!({"events": events}), again).await
     }
 
-    pub(crate) async fn say(&self, text: &str) -> Result<(), Hitch> {
+    pub(crate) async fn say(&self, text: &str) -> Result<(), CallHitch> {
         self.send(&[event::message(text)], false).await.map(drop)
     }
 
     /// All its events.
-    pub(crate) async fn events(&self) -> Result<Vec<Value>, Hitch> {
+    pub(crate) async fn events(&self) -> Result<Vec<Value>, CallHitch> {
         self.caller.all(&self.path("/events")).await
     }
 
     /// Follows it from behind the event `after`.
-    pub(crate) async fn stream(&self, after: &str) -> Result<Stream, Hitch> {
+    pub(crate) async fn stream(&self, after: &str) -> Result<EventReader, CallHitch> {
         self.caller.stream(self.path("/events/stream"), after).await
     }
 
-    pub(crate) async fn is_idle(&self) -> Result<bool, Hitch> {
+    pub(crate) async fn is_idle(&self) -> Result<bool, CallHitch> {
         Ok(self.caller.get(&self.path("")).await?["status"] == "idle")
     }
 
-    pub(crate) async fn rest(&self) -> Result<Rest, Hitch> {
+    pub(crate) async fn rest(&self) -> Result<SessionRest, CallHitch> {
         if !self.is_idle().await? {
-            return Ok(Rest::Busy);
+            return Ok(SessionRest::Busy);
         }
         let page = self.caller.get(&self.path(&format!("/events?{STATUS}"))).await?;
-        Ok(Rest::after(&page["data"][0]))
+        Ok(SessionRest::after(&page["data"][0]))
     }
 }
 
-impl Rest {
+impl SessionRest {
     /// How a session is that was idle and whose last word about its status is `last`.
     fn after(last: &Value) -> Self {
         let stop = &last["stop_reason"];
@@ -101,10 +101,10 @@ mod tests {
     #[test]
     fn the_last_word_about_the_status_says_whether_a_session_rests() {
         let idle = |stop: Value| json!({"type": "session.status_idle", "stop_reason": stop});
-        assert_eq!(Rest::after(&Value::Null), Rest::Done);
-        assert_eq!(Rest::after(&idle(json!({"type": "end_turn"}))), Rest::Done);
+        assert_eq!(SessionRest::after(&Value::Null), SessionRest::Done);
+        assert_eq!(SessionRest::after(&idle(json!({"type": "end_turn"}))), SessionRest::Done);
         let asks = idle(json!({"type": "requires_action", "event_ids": ["a", "b"]}));
-        assert_eq!(Rest::after(&asks), Rest::Asks(vec!["a".to_owned(), "b".to_owned()]));
-        assert_eq!(Rest::after(&json!({"type": "session.status_running"})), Rest::Busy);
+        assert_eq!(SessionRest::after(&asks), SessionRest::Asks(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(SessionRest::after(&json!({"type": "session.status_running"})), SessionRest::Busy);
     }
 }

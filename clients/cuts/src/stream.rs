@@ -9,15 +9,15 @@ use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, Lines};
 use tokio_util::io::StreamReader;
 
-use crate::hitch::Hitch;
+use crate::hitch::CallHitch;
 
 /// Events as the server publishes them.
-pub(crate) struct Stream {
+pub(crate) struct EventReader {
     lines: Lines<Pin<Box<dyn AsyncBufRead>>>,
     path: String,
 }
 
-impl Stream {
+impl EventReader {
     /// The stream that answers a GET of `path`.
     pub(crate) fn of(response: Response, path: String) -> Self {
         Self::reading(StreamReader::new(response.bytes_stream().map_err(io::Error::other)), path)
@@ -29,8 +29,8 @@ impl Stream {
     }
 
     /// The next event; a stream that ends was cut.
-    pub(crate) async fn next(&mut self) -> Result<Value, Hitch> {
-        let cut = || Hitch::Cut(format!("GET {}", self.path));
+    pub(crate) async fn next(&mut self) -> Result<Value, CallHitch> {
+        let cut = || CallHitch::Cut(format!("GET {}", self.path));
         while let Some(line) = self.lines.next_line().await.map_err(|_| cut())? {
             // An event is one line of JSON; the other lines name it, or keep the connection alive.
             if let Some(data) = line.strip_prefix("data: ") {
@@ -50,10 +50,10 @@ mod tests {
     async fn events_come_in_order_and_half_an_event_is_a_cut() {
         let bytes = b": keep-alive\n\nevent: message\nid: a\ndata: {\"id\":\"a\"}\n\n\
             event: message\ndata: {\"id\":\"b\"}\n\nevent: message\nid: c\ndata: {\"id\":";
-        let mut stream = Stream::reading(&bytes[..], "/stream".to_owned());
+        let mut stream = EventReader::reading(&bytes[..], "/stream".to_owned());
         let first = [stream.next().await.unwrap(), stream.next().await.unwrap()];
         assert_eq!(first, [json!({"id": "a"}), json!({"id": "b"})]);
         assert_eq!(stream.next().await.unwrap_err().to_string(), "no answer to GET /stream");
-        assert!(matches!(stream.next().await, Err(Hitch::Cut(_))));
+        assert!(matches!(stream.next().await, Err(CallHitch::Cut(_))));
     }
 }

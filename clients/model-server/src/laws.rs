@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 
 use crate::{
-    breach::{Breach, breach},
-    media::{self, Place},
-    request::{Block, Content, Message, Request, Shape, Tool},
+    breach::{LawBreach, breach},
+    media::{self, BlockHolder},
+    request::{AnyBlock, LooseMessage, LooseRequest, MessageContent, Shape, Tool},
     wire,
 };
 
 /// Checks every law; gives the first that is broken. `unstreamed` lets `stream: false` pass.
-pub(crate) fn check(request: &Request<'_>, unstreamed: bool) -> Result<(), Breach> {
+pub(crate) fn check(request: &LooseRequest<'_>, unstreamed: bool) -> Result<(), LawBreach> {
     if request.model.is_empty() {
         return breach("model_named", "model is empty");
     }
@@ -26,7 +26,7 @@ pub(crate) fn check(request: &Request<'_>, unstreamed: bool) -> Result<(), Breac
     history(&request.messages)
 }
 
-fn tools(tools: &[Tool<'_>]) -> Result<(), Breach> {
+fn tools(tools: &[Tool<'_>]) -> Result<(), LawBreach> {
     let mut names = HashSet::new();
     for (place, tool) in tools.iter().enumerate() {
         if !is_tool_name(&tool.name) {
@@ -48,7 +48,7 @@ pub(crate) fn is_tool_name(name: &str) -> bool {
     (1..=128).contains(&name.len()) && name.bytes().all(legal)
 }
 
-fn marks(request: &Request<'_>) -> Result<(), Breach> {
+fn marks(request: &LooseRequest<'_>) -> Result<(), LawBreach> {
     let tools = request.tools.iter().filter(|tool| tool.cache_control.is_some()).count();
     let history: usize = request.messages.iter().map(|message| message.content.marks()).sum();
     let count = tools + request.system.marks() + history;
@@ -58,14 +58,14 @@ fn marks(request: &Request<'_>) -> Result<(), Breach> {
     Ok(())
 }
 
-fn blank(path: &str, content: &Content<'_>) -> Result<(), Breach> {
+fn blank(path: &str, content: &MessageContent<'_>) -> Result<(), LawBreach> {
     match content.texts().position(|text| text.trim().is_empty()) {
         Some(place) => breach("text_not_blank", format!("{path}: text {place} has no visible text")),
         None => Ok(()),
     }
 }
 
-fn history(messages: &[Message<'_>]) -> Result<(), Breach> {
+fn history(messages: &[LooseMessage<'_>]) -> Result<(), LawBreach> {
     let mut ids = HashSet::new();
     let mut open: Vec<&str> = Vec::new();
     let mut expected = "user";
@@ -94,11 +94,11 @@ fn history(messages: &[Message<'_>]) -> Result<(), Breach> {
     Ok(())
 }
 
-fn filled(path: &str, content: &Content<'_>) -> Result<(), Breach> {
+fn filled(path: &str, content: &MessageContent<'_>) -> Result<(), LawBreach> {
     let empty = match content {
-        Content::Absent => true,
-        Content::Text(text) => text.is_empty(),
-        Content::Blocks(blocks) => blocks.is_empty(),
+        MessageContent::Absent => true,
+        MessageContent::Text(text) => text.is_empty(),
+        MessageContent::Blocks(blocks) => blocks.is_empty(),
     };
     if empty {
         return breach("content_not_empty", format!("{path}.content is empty"));
@@ -111,7 +111,7 @@ fn filled(path: &str, content: &Content<'_>) -> Result<(), Breach> {
 }
 
 /// A user's message must answer every call of the message before it, first, once each, and no other.
-fn answers(within: &str, content: &Content<'_>, open: &[&str]) -> Result<(), Breach> {
+fn answers(within: &str, content: &MessageContent<'_>, open: &[&str]) -> Result<(), LawBreach> {
     let calls: HashSet<&str> = open.iter().copied().collect();
     let mut answered = HashSet::new();
     let mut other = false;
@@ -119,7 +119,7 @@ fn answers(within: &str, content: &Content<'_>, open: &[&str]) -> Result<(), Bre
         let path = format!("{within}.content.{place}");
         if block.kind != "tool_result" {
             other = true;
-            media::check(within, [(place, block)].into_iter(), Place::Message)?;
+            media::check(within, [(place, block)].into_iter(), BlockHolder::Message)?;
             continue;
         }
         let id = block.tool_use_id.as_ref();
@@ -135,7 +135,7 @@ fn answers(within: &str, content: &Content<'_>, open: &[&str]) -> Result<(), Bre
         if block.is_error && block.content.texts().next().is_none() && block.content.blocks().is_empty() {
             return breach("failure_says_something", path);
         }
-        media::check(&path, block.content.blocks().iter().enumerate(), Place::Result)?;
+        media::check(&path, block.content.blocks().iter().enumerate(), BlockHolder::Result)?;
     }
     match open.iter().find(|id| !answered.contains(*id)) {
         Some(id) => breach("call_has_result", format!("{within} does not answer tool_use `{id}`")),
@@ -146,9 +146,9 @@ fn answers(within: &str, content: &Content<'_>, open: &[&str]) -> Result<(), Bre
 /// The ids that an assistant's message calls; they must be new, its thinking must be ours, unchanged.
 fn calls<'m>(
     path: &str,
-    content: &'m Content<'_>,
+    content: &'m MessageContent<'_>,
     ids: &mut HashSet<&'m str>,
-) -> Result<Vec<&'m str>, Breach> {
+) -> Result<Vec<&'m str>, LawBreach> {
     let mut open = Vec::new();
     for (place, block) in content.blocks().iter().enumerate() {
         let path = format!("{path}.content.{place}");
@@ -187,7 +187,7 @@ fn calls<'m>(
     Ok(open)
 }
 
-fn unmarked(path: &str, block: &Block<'_>) -> Result<(), Breach> {
+fn unmarked(path: &str, block: &AnyBlock<'_>) -> Result<(), LawBreach> {
     if block.cache_control.is_some() {
         return breach("thinking_unmarked", format!("{path}: cache_control on thinking"));
     }
@@ -223,7 +223,7 @@ mod tests {
         let mut request = legal();
         change(&mut request);
         let body = request.to_string();
-        let request: Request<'_> = serde_json::from_str(&body).expect("a readable request");
+        let request: LooseRequest<'_> = serde_json::from_str(&body).expect("a readable request");
         check(&request, false).map_or_else(|breach| breach.law, |()| "none")
     }
 

@@ -44,10 +44,10 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    breach::Breach,
-    request::Request,
-    script::{Said, Step},
-    wire::{Asked, Frames},
+    breach::LawBreach,
+    request::LooseRequest,
+    script::{SaidMessage, ScriptStep},
+    wire::{AnswerFrames, AskedAnswer},
 };
 
 /// Largest request, in bytes.
@@ -113,7 +113,11 @@ impl Memory {
     }
 
     /// The outcome of a request as its response: a breach is remembered, and refused as `refusal` says it.
-    fn judged(&self, outcome: Result<Response, Breach>, refusal: impl FnOnce(&str) -> Response) -> Response {
+    fn judged(
+        &self,
+        outcome: Result<Response, LawBreach>,
+        refusal: impl FnOnce(&str) -> Response,
+    ) -> Response {
         self.requests.fetch_add(1, Ordering::Relaxed);
         outcome.unwrap_or_else(|breach| {
             let said = breach.to_string();
@@ -202,8 +206,8 @@ async fn messages(State(memory): State<Arc<Memory>>, headers: HeaderMap, body: B
 }
 
 /// The step that a judged request asks for.
-fn next(memory: &Memory, messages: &[impl Said], body: &Bytes) -> Result<Step, Breach> {
-    let mut step = script::step(messages).map_err(|detail| Breach { law: "script", detail })?;
+fn next(memory: &Memory, messages: &[impl SaidMessage], body: &Bytes) -> Result<ScriptStep, LawBreach> {
+    let mut step = script::step(messages).map_err(|detail| LawBreach { law: "script", detail })?;
     while let (Some(key), Some(times)) = (&step.key, step.times) {
         match (memory.is_over(key, times), step.then.take()) {
             (true, Some(then)) => step = *then,
@@ -211,30 +215,33 @@ fn next(memory: &Memory, messages: &[impl Said], body: &Bytes) -> Result<Step, B
         }
     }
     if let Some(name) = step.keep.as_deref().filter(|name| !memory.keep(name, body)) {
-        return Err(Breach { law: "script", detail: format!("no room to keep `{name}`") });
+        return Err(LawBreach { law: "script", detail: format!("no room to keep `{name}`") });
     }
     Ok(step)
 }
 
-fn answer(memory: &Memory, headers: &HeaderMap, body: &Bytes) -> Result<Response, Breach> {
+fn answer(memory: &Memory, headers: &HeaderMap, body: &Bytes) -> Result<Response, LawBreach> {
     for (name, law) in [("x-api-key", "key_header"), ("anthropic-version", "version_header")] {
         if !headers.contains_key(name) {
-            return Err(Breach { law, detail: format!("there is no header {name}") });
+            return Err(LawBreach { law, detail: format!("there is no header {name}") });
         }
     }
-    if let Some(response) = played::played(body, shapes::Wire::Messages) {
+    if let Some(response) = played::played(body, shapes::ShapeWire::Messages) {
         return Ok(response);
     }
-    let request: Request<'_> = serde_json::from_slice(body)
-        .map_err(|error| Breach { law: "readable", detail: error.to_string() })?;
+    let request: LooseRequest<'_> = serde_json::from_slice(body)
+        .map_err(|error| LawBreach { law: "readable", detail: error.to_string() })?;
     laws::check(&request, memory.unstreamed)?;
     let step = next(memory, &request.messages, body)?;
     if let Some(status) = step.fail {
         let message = step.why();
         return Ok(failure(status, message, step.retry_after));
     }
-    let asked =
-        Asked { model: &request.model, tokens: request.tokens(), digest: wire::digest(body, usize::MAX) };
+    let asked = AskedAnswer {
+        model: &request.model,
+        tokens: request.tokens(),
+        digest: wire::digest(body, usize::MAX),
+    };
     if !request.stream {
         return Ok(Json(wire::message(&step, asked)).into_response());
     }
@@ -255,7 +262,7 @@ fn later(mut response: Response, retry_after: Option<u64>) -> Response {
     response
 }
 
-fn streamed(memory: &Memory, step: &Step, frames: Frames) -> Response {
+fn streamed(memory: &Memory, step: &ScriptStep, frames: AnswerFrames) -> Response {
     let body = if step.cut_after.is_none() && step.delay_ms.is_none() && step.wait.is_none() {
         Body::from(frames.frames.concat())
     } else {
@@ -367,12 +374,12 @@ mod tests {
     }
 
     /// A request of either wire that breaks every law of the table, or none.
-    fn shaped(model: &str, wire: shapes::Wire, broken: bool) -> Value {
+    fn shaped(model: &str, wire: shapes::ShapeWire, broken: bool) -> Value {
         let call =
             |id: &str| json!({"id": id, "type": "function", "function": {"name": "look", "arguments": "{}"}});
         let own = json!({"id": "own", "function": {"arguments": "{\"q\":\"a\"}"}, "extra_content": "x"});
         match (wire, broken) {
-            (shapes::Wire::Chat, true) => json!({
+            (shapes::ShapeWire::Chat, true) => json!({
                 "model": model, "stream": true, "stream_options": {}, "max_tokens": 8_192,
                 "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}],
                 "messages": [
@@ -381,11 +388,11 @@ mod tests {
                      "tool_calls": [call("call_1"), own]},
                     {"role": "tool", "tool_call_id": "call_1", "content": "x"},
                     {"role": "user", "content": "c"}]}),
-            (shapes::Wire::Chat, false) => json!({
+            (shapes::ShapeWire::Chat, false) => json!({
                 "model": model, "stream": true, "max_completion_tokens": 9, "messages": [
                     {"role": "assistant", "tool_calls": [call("abcDEF123")]},
                     {"role": "tool", "tool_call_id": "abcDEF123", "content": "x"}]}),
-            (shapes::Wire::Messages, _) => {
+            (shapes::ShapeWire::Messages, _) => {
                 let mut result =
                     json!({"type": "tool_result", "tool_use_id": "t", "is_error": true, "content": []});
                 let mut called = json!({"type": "tool_use", "id": "t", "name": "look", "input": {"q": "b"}});
@@ -408,8 +415,8 @@ mod tests {
         assert_eq!(names.len(), shapes::all().count(), "a name that is there twice");
         for shape in shapes::all() {
             let path = match shape.wire {
-                shapes::Wire::Chat => "/v1/chat/completions",
-                shapes::Wire::Messages => "/v1/messages",
+                shapes::ShapeWire::Chat => "/v1/chat/completions",
+                shapes::ShapeWire::Messages => "/v1/messages",
             };
             let always = (shape.means)()["failed"].is_string();
             for broken in [true, false] {

@@ -17,14 +17,14 @@ const CHAT: [&str; 6] =
 
 /// Which page is wanted.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Page {
+pub(crate) struct WantedPage {
     #[serde(default)]
     after_id: String,
     limit: Option<usize>,
 }
 
 /// `GET /v1/models`: pages for who speaks the Messages API, else the whole list of the other wire.
-pub(crate) async fn models(headers: HeaderMap, Query(page): Query<Page>) -> Response {
+pub(crate) async fn models(headers: HeaderMap, Query(page): Query<WantedPage>) -> Response {
     if headers.contains_key("anthropic-version") && headers.contains_key("x-api-key") {
         let after = MESSAGES.iter().position(|id| *id == page.after_id).map_or(0, |at| at + 1);
         let rest = &MESSAGES[after..];

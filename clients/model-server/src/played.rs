@@ -11,11 +11,11 @@ use axum::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::shapes::{self, Wire};
+use crate::shapes::{self, ShapeWire};
 
 /// `GET /shapes`: each row's model, source, wire and meaning.
 pub(crate) async fn table() -> Json<Vec<Value>> {
-    Json(shapes::all().map(shapes::Shape::told).collect())
+    Json(shapes::all().map(shapes::ProviderShape::told).collect())
 }
 
 /// As much of a request as says whether a row is asked for.
@@ -26,7 +26,7 @@ struct Asked<'a> {
 }
 
 /// The answer to a request that asks for a row of this wire.
-pub(crate) fn played(body: &Bytes, wire: Wire) -> Option<Response> {
+pub(crate) fn played(body: &Bytes, wire: ShapeWire) -> Option<Response> {
     let asked: Asked<'_> = serde_json::from_slice(body).ok()?;
     let shape = shapes::of(&asked.model).filter(|shape| shape.wire == wire)?;
     let body: Value = serde_json::from_slice(body).ok()?;

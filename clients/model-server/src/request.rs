@@ -7,22 +7,22 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
 
-use crate::script::Said;
+use crate::script::SaidMessage;
 
 /// A request; strings are borrowed from the body.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Request<'a> {
+pub(crate) struct LooseRequest<'a> {
     #[serde(borrow)]
     pub(crate) model: Cow<'a, str>,
     pub(crate) max_tokens: i64,
     #[serde(default)]
     pub(crate) stream: bool,
     #[serde(borrow, default)]
-    pub(crate) system: Content<'a>,
+    pub(crate) system: MessageContent<'a>,
     #[serde(borrow, default)]
     pub(crate) tools: Vec<Tool<'a>>,
     #[serde(borrow)]
-    pub(crate) messages: Vec<Message<'a>>,
+    pub(crate) messages: Vec<LooseMessage<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,25 +42,25 @@ pub(crate) struct Schema<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Message<'a> {
+pub(crate) struct LooseMessage<'a> {
     #[serde(borrow)]
     pub(crate) role: Cow<'a, str>,
     #[serde(borrow)]
-    pub(crate) content: Content<'a>,
+    pub(crate) content: MessageContent<'a>,
 }
 
 /// What stands in `content` or `system`: nothing, a string or blocks.
 #[derive(Debug, Default)]
-pub(crate) enum Content<'a> {
+pub(crate) enum MessageContent<'a> {
     #[default]
     Absent,
     Text(Cow<'a, str>),
-    Blocks(Vec<Block<'a>>),
+    Blocks(Vec<AnyBlock<'a>>),
 }
 
 /// A block of any type; the fields that a type does not have are empty.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Block<'a> {
+pub(crate) struct AnyBlock<'a> {
     #[serde(borrow, rename = "type")]
     pub(crate) kind: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -82,9 +82,9 @@ pub(crate) struct Block<'a> {
     #[serde(default)]
     pub(crate) input: Shape,
     #[serde(borrow, default)]
-    pub(crate) source: Option<Source<'a>>,
+    pub(crate) source: Option<AttachedSource<'a>>,
     #[serde(borrow, default)]
-    pub(crate) content: Content<'a>,
+    pub(crate) content: MessageContent<'a>,
     #[serde(default)]
     pub(crate) cache_control: Option<IgnoredAny>,
 }
@@ -92,17 +92,17 @@ pub(crate) struct Block<'a> {
 /// Where a picture or a document comes from, or the plain text that a search result names.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Source<'a> {
+pub(crate) enum AttachedSource<'a> {
     /// A picture's or a document's.
     #[serde(borrow)]
-    Given(Given<'a>),
+    Given(TypedSource<'a>),
     /// A search result's.
     Named(IgnoredAny),
 }
 
 /// A source with its type; the fields that a type does not have are empty.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Given<'a> {
+pub(crate) struct TypedSource<'a> {
     #[serde(borrow, rename = "type")]
     pub(crate) kind: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -138,30 +138,30 @@ impl<'de> Deserialize<'de> for Shape {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for MessageContent<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Look;
         impl<'de> Visitor<'de> for Look {
-            type Value = Content<'de>;
+            type Value = MessageContent<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string or a list of blocks")
             }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Content<'de>, E> {
-                Ok(Content::Text(Cow::Borrowed(text)))
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<MessageContent<'de>, E> {
+                Ok(MessageContent::Text(Cow::Borrowed(text)))
             }
-            fn visit_str<E>(self, text: &str) -> Result<Content<'de>, E> {
-                Ok(Content::Text(Cow::Owned(text.to_owned())))
+            fn visit_str<E>(self, text: &str) -> Result<MessageContent<'de>, E> {
+                Ok(MessageContent::Text(Cow::Owned(text.to_owned())))
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, blocks: A) -> Result<Content<'de>, A::Error> {
-                Deserialize::deserialize(SeqAccessDeserializer::new(blocks)).map(Content::Blocks)
+            fn visit_seq<A: SeqAccess<'de>>(self, blocks: A) -> Result<MessageContent<'de>, A::Error> {
+                Deserialize::deserialize(SeqAccessDeserializer::new(blocks)).map(MessageContent::Blocks)
             }
         }
         deserializer.deserialize_any(Look)
     }
 }
 
-impl<'a> Content<'a> {
-    pub(crate) fn blocks(&self) -> &[Block<'a>] {
+impl<'a> MessageContent<'a> {
+    pub(crate) fn blocks(&self) -> &[AnyBlock<'a>] {
         match self {
             Self::Blocks(blocks) => blocks,
             Self::Absent | Self::Text(_) => &[],
@@ -185,7 +185,7 @@ impl<'a> Content<'a> {
     }
 
     fn bytes(&self) -> usize {
-        let inside = |block: &Block<'_>| block.text.len() + block.thinking.len() + block.content.bytes();
+        let inside = |block: &AnyBlock<'_>| block.text.len() + block.thinking.len() + block.content.bytes();
         match self {
             Self::Absent => 0,
             Self::Text(text) => text.len(),
@@ -199,7 +199,7 @@ impl<'a> Content<'a> {
     }
 }
 
-impl Said for Message<'_> {
+impl SaidMessage for LooseMessage<'_> {
     fn is_answer(&self) -> bool {
         self.role == "assistant"
     }
@@ -213,7 +213,7 @@ impl Said for Message<'_> {
     }
 }
 
-impl Request<'_> {
+impl LooseRequest<'_> {
     /// A plain count of the input: one token for every four bytes of text, and one more.
     pub(crate) fn tokens(&self) -> u64 {
         let history: usize = self.messages.iter().map(|message| message.content.bytes()).sum();

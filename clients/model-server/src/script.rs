@@ -14,7 +14,7 @@ const THREAD: &str = "$thread:";
 /// One answer. Every key may stand beside any other; an unknown key is a mistake.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Step {
+pub(crate) struct ScriptStep {
     /// A thinking block to begin with; this server signs it.
     pub(crate) thinking: Option<String>,
     /// A redacted thinking block with this in its data.
@@ -24,7 +24,7 @@ pub(crate) struct Step {
     /// Into how many deltas the text is split (default 1).
     pub(crate) chunks: Option<usize>,
     /// The calls after the text.
-    pub(crate) tools: Vec<Call>,
+    pub(crate) tools: Vec<ScriptCall>,
     /// A call of this tool whose input is cut off in the middle; `stop` is `max_tokens` unless given.
     pub(crate) bad_json_tool: Option<String>,
     /// The stop reason; default `tool_use` when there are calls, else `end_turn`.
@@ -56,10 +56,10 @@ pub(crate) struct Step {
     /// What `times` is counted by, in this process's memory.
     pub(crate) key: Option<String>,
     /// What is played after `times`.
-    pub(crate) then: Option<Box<Step>>,
+    pub(crate) then: Option<Box<ScriptStep>>,
 }
 
-impl Step {
+impl ScriptStep {
     /// The message of its failure.
     pub(crate) fn why(&self) -> &str {
         self.message.as_deref().unwrap_or("as the script says")
@@ -75,7 +75,7 @@ impl Step {
 /// One call of a tool.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Call {
+pub(crate) struct ScriptCall {
     /// The tool.
     pub(crate) name: String,
     /// Its input.
@@ -84,7 +84,7 @@ pub(crate) struct Call {
 }
 
 /// A message of either wire, as far as a script looks at it.
-pub(crate) trait Said {
+pub(crate) trait SaidMessage {
     /// Whether the model said it.
     fn is_answer(&self) -> bool;
 
@@ -96,7 +96,7 @@ pub(crate) trait Said {
 }
 
 /// The step that the history asks for; the plain `ok` without a script or after its end.
-pub(crate) fn step(messages: &[impl Said]) -> Result<Step, String> {
+pub(crate) fn step(messages: &[impl SaidMessage]) -> Result<ScriptStep, String> {
     let mut answered = 0;
     for message in messages.iter().rev() {
         if message.is_answer() {
@@ -108,11 +108,11 @@ pub(crate) fn step(messages: &[impl Said]) -> Result<Step, String> {
             return fill(pick(script, answered)?, messages);
         }
     }
-    Ok(Step::default())
+    Ok(ScriptStep::default())
 }
 
-fn pick(script: &str, place: usize) -> Result<Step, String> {
-    let mut values = serde_json::Deserializer::from_str(script).into_iter::<Vec<Step>>();
+fn pick(script: &str, place: usize) -> Result<ScriptStep, String> {
+    let mut values = serde_json::Deserializer::from_str(script).into_iter::<Vec<ScriptStep>>();
     match values.next() {
         Some(Ok(steps)) => match steps.into_iter().nth(place) {
             Some(step) if step.times.is_some() && (step.key.is_none() || step.then.is_none()) => {
@@ -126,7 +126,7 @@ fn pick(script: &str, place: usize) -> Result<Step, String> {
 }
 
 /// Puts the ids of threads, which only the running session knows, into the inputs that want them.
-fn fill(mut step: Step, messages: &[impl Said]) -> Result<Step, String> {
+fn fill(mut step: ScriptStep, messages: &[impl SaidMessage]) -> Result<ScriptStep, String> {
     for value in step.tools.iter_mut().flat_map(|call| call.input.values_mut()) {
         let Some(place) = value.as_str().and_then(|text| text.strip_prefix(THREAD)) else {
             continue;
@@ -142,9 +142,9 @@ fn fill(mut step: Step, messages: &[impl Said]) -> Result<Step, String> {
 }
 
 /// The ids of threads that the user's side of the history tells, each once, in their order.
-fn threads(messages: &[impl Said]) -> Vec<&str> {
+fn threads(messages: &[impl SaidMessage]) -> Vec<&str> {
     let mut known = Vec::new();
-    for text in messages.iter().filter(|message| !message.is_answer()).flat_map(Said::every_text) {
+    for text in messages.iter().filter(|message| !message.is_answer()).flat_map(SaidMessage::every_text) {
         for (at, prefix) in text.match_indices("sthr_") {
             let rest = &text[at..];
             let end = rest[prefix.len()..].find(|c: char| !c.is_ascii_alphanumeric());
@@ -160,17 +160,17 @@ fn threads(messages: &[impl Said]) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Message;
+    use crate::request::LooseMessage;
     use serde_json::json;
 
-    fn played(messages: &Value) -> Result<Step, String> {
+    fn played(messages: &Value) -> Result<ScriptStep, String> {
         let body = messages.to_string();
-        let messages: Vec<Message<'_>> = serde_json::from_str(&body).expect("readable messages");
+        let messages: Vec<LooseMessage<'_>> = serde_json::from_str(&body).expect("readable messages");
         step(&messages)
     }
 
-    fn text(text: &str) -> Step {
-        Step { text: Some(text.to_owned()), ..Step::default() }
+    fn text(text: &str) -> ScriptStep {
+        ScriptStep { text: Some(text.to_owned()), ..ScriptStep::default() }
     }
 
     #[test]
@@ -180,11 +180,14 @@ mod tests {
         let answer = json!({"role": "assistant", "content": "x"});
         let result = json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1"}]});
         assert_eq!(played(&json!([script])), Ok(text("a")));
-        let call = Step { tools: vec![Call { name: "t".to_owned(), input: Map::new() }], ..Step::default() };
+        let call = ScriptStep {
+            tools: vec![ScriptCall { name: "t".to_owned(), input: Map::new() }],
+            ..ScriptStep::default()
+        };
         assert_eq!(played(&json!([script, answer, result])), Ok(call));
-        assert_eq!(played(&json!([script, answer, result, answer, result])), Ok(Step::default()));
+        assert_eq!(played(&json!([script, answer, result, answer, result])), Ok(ScriptStep::default()));
         assert_eq!(played(&json!([script, answer, script])), Ok(text("a")));
-        assert_eq!(played(&json!([{"role": "user", "content": "hello"}])), Ok(Step::default()));
+        assert_eq!(played(&json!([{"role": "user", "content": "hello"}])), Ok(ScriptStep::default()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value, json};
 
-use crate::script::Step;
+use crate::script::ScriptStep;
 
 /// What the data of every redacted thinking block begins with.
 pub(crate) const REDACTED: &str = "redacted_";
@@ -24,7 +24,7 @@ pub(crate) fn digest(bytes: &[u8], index: usize) -> u64 {
 
 /// What an answer is made from besides its step.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct AskedAnswer<'a> {
     /// The model's id.
     pub(crate) model: &'a str,
     /// Input tokens, counted.
@@ -35,7 +35,7 @@ pub(crate) struct Asked<'a> {
 
 /// An answer as frames of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Frames {
+pub(crate) struct AnswerFrames {
     /// The frames, whole, each with its blank line.
     pub(crate) frames: Vec<String>,
     /// How many of them go out before a `wait` holds the rest.
@@ -50,7 +50,7 @@ struct Written {
 }
 
 /// The streamed answer of a step.
-pub(crate) fn frames(step: &Step, asked: Asked<'_>) -> Frames {
+pub(crate) fn frames(step: &ScriptStep, asked: AskedAnswer<'_>) -> AnswerFrames {
     let blocks = blocks(step, asked);
     let (opening, closing) = usage(step, asked, &blocks);
     let mut message = envelope(asked, Vec::new(), &Ending::open());
@@ -82,11 +82,11 @@ pub(crate) fn frames(step: &Step, asked: Asked<'_>) -> Frames {
         ));
         frames.push(frame("message_stop", &json!({"type": "message_stop"})));
     }
-    Frames { before_wait: before_wait.unwrap_or(1), frames }
+    AnswerFrames { before_wait: before_wait.unwrap_or(1), frames }
 }
 
 /// The whole answer of a step, for a request that is not streamed.
-pub(crate) fn message(step: &Step, asked: Asked<'_>) -> Value {
+pub(crate) fn message(step: &ScriptStep, asked: AskedAnswer<'_>) -> Value {
     let blocks = blocks(step, asked);
     let (mut opening, closing) = usage(step, asked, &blocks);
     if let (Value::Object(whole), Value::Object(end)) = (&mut opening, closing) {
@@ -139,7 +139,7 @@ impl Ending {
         Self { reason: Value::Null, details: Value::Null }
     }
 
-    fn of(step: &Step) -> Self {
+    fn of(step: &ScriptStep) -> Self {
         let called = !step.tools.is_empty();
         let reason = match &step.stop {
             Some(stop) => stop.as_str(),
@@ -160,7 +160,7 @@ impl Ending {
     }
 }
 
-fn envelope(asked: Asked<'_>, content: Vec<Value>, ending: &Ending) -> Value {
+fn envelope(asked: AskedAnswer<'_>, content: Vec<Value>, ending: &Ending) -> Value {
     let mut message = json!({
         "id": format!("msg_{:016x}", asked.digest), "type": "message", "role": "assistant",
         "model": asked.model, "content": content,
@@ -172,7 +172,7 @@ fn envelope(asked: Asked<'_>, content: Vec<Value>, ending: &Ending) -> Value {
 }
 
 /// The usage told at the start and at the end: counted, then overlaid by the step's own.
-fn usage(step: &Step, asked: Asked<'_>, blocks: &[Written]) -> (Value, Value) {
+fn usage(step: &ScriptStep, asked: AskedAnswer<'_>, blocks: &[Written]) -> (Value, Value) {
     let written: usize = blocks.iter().map(|block| block.whole.to_string().len()).sum();
     let mut opening = Map::from_iter([
         ("input_tokens".to_owned(), json!(asked.tokens)),
@@ -188,7 +188,7 @@ fn usage(step: &Step, asked: Asked<'_>, blocks: &[Written]) -> (Value, Value) {
     (Value::Object(opening), Value::Object(closing))
 }
 
-fn blocks(step: &Step, asked: Asked<'_>) -> Vec<Written> {
+fn blocks(step: &ScriptStep, asked: AskedAnswer<'_>) -> Vec<Written> {
     let mut blocks = Vec::new();
     if let Some(thinking) = &step.thinking {
         let signature = signature(thinking);
@@ -229,7 +229,7 @@ fn blocks(step: &Step, asked: Asked<'_>) -> Vec<Written> {
     blocks
 }
 
-fn written_call(name: &str, input: &Value, json: &str, index: usize, asked: Asked<'_>) -> Written {
+fn written_call(name: &str, input: &Value, json: &str, index: usize, asked: AskedAnswer<'_>) -> Written {
     let id = format!("toolu_{:016x}", digest(&asked.digest.to_le_bytes(), index));
     let deltas = match json {
         "{}" => vec![json!({"type": "input_json_delta", "partial_json": ""})],
@@ -258,13 +258,13 @@ pub(crate) fn split(text: &str, count: usize) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const ASKED: Asked<'static> = Asked { model: "m", tokens: 7, digest: 5 };
+    const ASKED: AskedAnswer<'static> = AskedAnswer { model: "m", tokens: 7, digest: 5 };
 
-    fn step(json: Value) -> Step {
+    fn step(json: Value) -> ScriptStep {
         serde_json::from_value(json).expect("a step")
     }
 
-    fn data(frames: &Frames) -> Vec<Value> {
+    fn data(frames: &AnswerFrames) -> Vec<Value> {
         let body = |frame: &String| {
             let (_, data) = frame.split_once("data: ").expect("a data line");
             serde_json::from_str(data).expect("JSON")
@@ -321,7 +321,7 @@ mod tests {
             "model": "m", "content": [{"type": "text", "text": "ok"}], "stop_reason": "end_turn",
             "stop_sequence": null, "stop_details": null,
             "usage": {"input_tokens": 7, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 7}});
-        assert_eq!(message(&Step::default(), ASKED), ending);
+        assert_eq!(message(&ScriptStep::default(), ASKED), ending);
     }
 
     #[test]

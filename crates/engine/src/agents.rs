@@ -3,18 +3,18 @@
 
 use kernel::rules::{
     agent,
-    roster::{self, Found},
+    roster::{self, FoundAgent},
 };
 use protocol::{
     AgentId, Invalid, WorkspaceId,
     agent::{Agent, SessionAgent, SessionCoordinator},
-    roster::{Pinned, Sent},
+    roster::{PinnedAgent, RosterEntry},
 };
 use serde_json::Value;
 
 use crate::{
-    Engine, Fault,
-    documents::{DocumentError, Errand},
+    Engine, EngineFault,
+    documents::{DocumentChange, DocumentError},
 };
 
 /// Agents that rosters may hold together, where they nest.
@@ -25,7 +25,11 @@ impl Engine {
     ///
     /// # Errors
     /// What the rules refuse.
-    pub async fn create_agent(&self, errand: Errand<'_>, body: Value) -> Result<Vec<u8>, DocumentError> {
+    pub async fn create_agent(
+        &self,
+        errand: DocumentChange<'_>,
+        body: Value,
+    ) -> Result<Vec<u8>, DocumentError> {
         let (agent, sent) = agent::create(body, self.routes(), self.mint(), self.now())?;
         let agent = match sent {
             None => agent,
@@ -43,14 +47,14 @@ impl Engine {
     /// There is none; what the rules refuse.
     pub async fn update_agent(
         &self,
-        errand: Errand<'_>,
+        errand: DocumentChange<'_>,
         id: AgentId,
         body: Value,
     ) -> Result<Vec<u8>, DocumentError> {
         self.revise_document(errand, id, |stored: Agent| {
             let body = body.clone();
             async move {
-                let change = agent::Change::read(body, self.routes())?;
+                let change = agent::AgentChange::read(body, self.routes())?;
                 let found = self.named(errand.workspace, change.named()).await?;
                 Ok(agent::revise(&stored, change, &found, self.nested(), self.now())?)
             }
@@ -68,7 +72,7 @@ impl Engine {
         workspace: WorkspaceId,
         agent: &Agent,
         effective: &SessionAgent,
-    ) -> Result<(Option<SessionCoordinator>, Vec<Pinned>), DocumentError> {
+    ) -> Result<(Option<SessionCoordinator>, Vec<PinnedAgent>), DocumentError> {
         let mut members = Vec::new();
         let depth = self.tree().max_depth;
         let roster = self.below(workspace, agent, effective, depth, &mut members).await?;
@@ -81,7 +85,7 @@ impl Engine {
         agent: &Agent,
         effective: &SessionAgent,
         depth: u32,
-        members: &mut Vec<Pinned>,
+        members: &mut Vec<PinnedAgent>,
     ) -> Result<Option<SessionCoordinator>, DocumentError> {
         let pinned = agent.multiagent.as_ref().map(|roster| roster.agents.clone()).unwrap_or_default();
         let mut found = Vec::with_capacity(pinned.len());
@@ -106,7 +110,7 @@ impl Engine {
             } else {
                 None
             };
-            found.push(Some(Found { agent: member, multiagent }));
+            found.push(Some(FoundAgent { agent: member, multiagent }));
         }
         Ok(roster::whole(agent, effective, found, self.routes())?)
     }
@@ -118,12 +122,16 @@ impl Engine {
 
     /// The agents that `sent` names, in its order; `None` where there is none, or where it is the agent
     /// itself.
-    async fn named(&self, workspace: WorkspaceId, sent: &[Sent]) -> Result<Vec<Option<Agent>>, Fault> {
+    async fn named(
+        &self,
+        workspace: WorkspaceId,
+        sent: &[RosterEntry],
+    ) -> Result<Vec<Option<Agent>>, EngineFault> {
         let mut found = Vec::with_capacity(sent.len());
         for sent in sent {
             found.push(match sent {
-                Sent::Own => None,
-                Sent::Agent { id, version } => self.document_in(workspace, *id, *version).await?,
+                RosterEntry::Own => None,
+                RosterEntry::Agent { id, version } => self.document_in(workspace, *id, *version).await?,
             });
         }
         Ok(found)

@@ -7,13 +7,13 @@ use kernel::{
     Fact,
     view::{self, Viewer},
 };
-use protocol::{EventId, SessionId, Stamp, event::Event, limits};
-use store::{Receipt, Write};
+use protocol::{EventId, SessionId, Timestamp, event::Event, limits};
+use store::{BatchWrite, PostReceipt};
 
-use crate::summary::Hash;
+use crate::summary::SnapshotHash;
 
 /// A hash of who asks and for what.
-pub type Print = [u8; 16];
+pub type RequestHash = [u8; 16];
 
 /// How long a POST is known by what it asks.
 pub(crate) const KEPT: Duration = Duration::from_secs(limits::RETRIED_POST_S);
@@ -22,17 +22,17 @@ const KEYED: Duration = Duration::from_secs(limits::IDEMPOTENCY_KEY_S);
 
 /// One POST, as it is told from others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    pub(crate) name: Print,
-    pub(crate) print: Print,
-    pub(crate) kind: Known,
+pub struct PostAttempt {
+    pub(crate) name: RequestHash,
+    pub(crate) print: RequestHash,
+    pub(crate) kind: AttemptKey,
     /// The commit that it made when it was sent before.
-    pub(crate) made: Option<Place>,
+    pub(crate) made: Option<CommitPlace>,
 }
 
 /// What a POST is known by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
+pub(crate) enum AttemptKey {
     /// What it asks, for its client says that it has sent it before.
     Again,
     /// Nothing yet: it is a first attempt.
@@ -43,80 +43,80 @@ pub(crate) enum Known {
 
 /// Where a commit stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct CommitPlace {
     pub(crate) session: SessionId,
     pub(crate) first: u64,
 }
 
 /// What is known of a POST beside what sessions' logs hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recalled {
+pub enum RecalledAttempts {
     /// Nothing.
     Nothing,
     /// It was answered with this.
     Answer(Vec<u8>),
-    /// It made a commit, which the [`Attempt`] now knows.
+    /// It made a commit, which the [`PostAttempt`] now knows.
     Commit,
     /// Its key belongs to another request.
     Another,
 }
 
-impl Attempt {
+impl PostAttempt {
     /// One without a key; `again`: its client says that it has sent it before.
-    pub fn plain(print: Print, again: bool) -> Self {
-        let kind = if again { Known::Again } else { Known::First };
+    pub fn plain(print: RequestHash, again: bool) -> Self {
+        let kind = if again { AttemptKey::Again } else { AttemptKey::First };
         Self { name: print, print, kind, made: None }
     }
 
     /// One whose client gave it a key, of which `name` is a hash.
-    pub fn keyed(name: Print, print: Print) -> Self {
-        Self { name, print, kind: Known::Key, made: None }
+    pub fn keyed(name: RequestHash, print: RequestHash) -> Self {
+        Self { name, print, kind: AttemptKey::Key, made: None }
     }
 
     /// The same where it is known that the one before it left nothing.
     pub fn anew(self) -> Self {
         match self.kind {
-            Known::Again | Known::First => Self { kind: Known::First, ..self },
-            Known::Key => self,
+            AttemptKey::Again | AttemptKey::First => Self { kind: AttemptKey::First, ..self },
+            AttemptKey::Key => self,
         }
     }
 
     /// What finds it.
-    pub fn name(&self) -> Print {
+    pub fn name(&self) -> RequestHash {
         self.name
     }
 
     /// Whether it may have been sent before.
     pub fn may_repeat(&self) -> bool {
         match self.kind {
-            Known::Again | Known::Key => true,
-            Known::First => false,
+            AttemptKey::Again | AttemptKey::Key => true,
+            AttemptKey::First => false,
         }
     }
 
     /// Keeps its answer; goes into the batch of what it changes.
-    pub fn answered(&self, answer: &[u8], now: Stamp) -> Write {
+    pub fn answered(&self, answer: &[u8], now: Timestamp) -> BatchWrite {
         self.receipt([&[ANSWER][..], answer].concat(), now)
     }
 
     /// Says where what it made stands.
-    pub(crate) fn led_to(&self, session: SessionId, first: u64, now: Stamp) -> Write {
+    pub(crate) fn led_to(&self, session: SessionId, first: u64, now: Timestamp) -> BatchWrite {
         self.receipt([&[COMMIT][..], &session.to_bytes(), &first.to_le_bytes()].concat(), now)
     }
 
     /// The same, where that is not looked for in the session's log.
-    pub(crate) fn led_apart(&self, session: SessionId, first: u64, now: Stamp) -> Option<Write> {
-        (self.kind == Known::Key).then(|| self.led_to(session, first, now))
+    pub(crate) fn led_apart(&self, session: SessionId, first: u64, now: Timestamp) -> Option<BatchWrite> {
+        (self.kind == AttemptKey::Key).then(|| self.led_to(session, first, now))
     }
 
-    fn receipt(&self, made: Vec<u8>, now: Stamp) -> Write {
+    fn receipt(&self, made: Vec<u8>, now: Timestamp) -> BatchWrite {
         // Without a key a request may be meant twice; then the newest counts.
         let (kept, over) = match self.kind {
-            Known::Key => (KEYED, now),
-            Known::Again | Known::First => (KEPT, Stamp::from_micros(i64::MAX)),
+            AttemptKey::Key => (KEYED, now),
+            AttemptKey::Again | AttemptKey::First => (KEPT, Timestamp::from_micros(i64::MAX)),
         };
-        let receipt = Receipt { name: self.name, print: self.print, until: now.after(kept), made };
-        Write::PutReceipt { receipt, over }
+        let receipt = PostReceipt { name: self.name, print: self.print, until: now.after(kept), made };
+        BatchWrite::PutReceipt { receipt, over }
     }
 
     /// What the row of its commit keeps of it; `accepted` events as `viewer` sees them.
@@ -134,7 +134,7 @@ impl Attempt {
     }
 
     /// What the row of a commit without events of the client's keeps of it.
-    pub(crate) fn kept_of(&self, snapshot: &Hash) -> Vec<u8> {
+    pub(crate) fn kept_of(&self, snapshot: &SnapshotHash) -> Vec<u8> {
         [&self.name[..], &[STATE], snapshot].concat()
     }
 }

@@ -8,16 +8,19 @@
 use std::borrow::Cow;
 
 use kernel::{fact, view::Viewer};
-use protocol::{SessionId, Stamp, WorkspaceId, session::Session};
-use store::Row;
+use protocol::{SessionId, Timestamp, WorkspaceId, session::Session};
+use store::LogRow;
 
 use crate::{
     Engine,
-    attempt::{ANSWER, Attempt, COMMIT, EVENTS, KEPT, Known, Place, Print, Recalled, STATE, said},
-    fault::{CommitError, Fault},
+    attempt::{
+        ANSWER, AttemptKey, COMMIT, CommitPlace, EVENTS, KEPT, PostAttempt, RecalledAttempts, RequestHash,
+        STATE, said,
+    },
+    fault::{CommitError, EngineFault},
     live::Committed,
     log,
-    summary::{Hash, Summary},
+    summary::{SessionSummary, SnapshotHash},
 };
 
 /// Receipts removed in one batch.
@@ -26,21 +29,21 @@ const FORGOTTEN_AT_ONCE: usize = 1_000;
 impl Engine {
     /// What is known of a POST that may have been sent before. What went into a session's log without a key
     /// is found by who commits it again.
-    pub async fn recall(&self, attempt: &mut Attempt) -> Result<Recalled, Fault> {
+    pub async fn recall(&self, attempt: &mut PostAttempt) -> Result<RecalledAttempts, EngineFault> {
         let Some(receipt) = self.store().receipt(&attempt.name, self.now()).await? else {
-            return Ok(Recalled::Nothing);
+            return Ok(RecalledAttempts::Nothing);
         };
         if receipt.print != attempt.print {
-            return Ok(Recalled::Another);
+            return Ok(RecalledAttempts::Another);
         }
-        if attempt.kind != Known::Key && receipt.until <= self.answered().after(KEPT) {
-            return Ok(Recalled::Nothing);
+        if attempt.kind != AttemptKey::Key && receipt.until <= self.answered().after(KEPT) {
+            return Ok(RecalledAttempts::Nothing);
         }
         match receipt.made.split_first() {
-            Some((&ANSWER, answer)) => Ok(Recalled::Answer(answer.to_vec())),
+            Some((&ANSWER, answer)) => Ok(RecalledAttempts::Answer(answer.to_vec())),
             Some((&COMMIT, place)) => {
-                attempt.made = Some(Place::read(place).ok_or(WRONG)?);
-                Ok(Recalled::Commit)
+                attempt.made = Some(CommitPlace::read(place).ok_or(WRONG)?);
+                Ok(RecalledAttempts::Commit)
             }
             Some(_) | None => Err(WRONG),
         }
@@ -51,8 +54,8 @@ impl Engine {
         &self,
         workspace: WorkspaceId,
         session: SessionId,
-        attempt: &Attempt,
-    ) -> Result<Option<Committed>, Fault> {
+        attempt: &PostAttempt,
+    ) -> Result<Option<Committed>, EngineFault> {
         let Some(head) = self.store().head(workspace, session).await? else { return Ok(None) };
         match find(self, session, head.position, attempt).await? {
             Some(row) => told(self, head, &row).await.map(Some),
@@ -69,10 +72,10 @@ impl Engine {
     pub async fn opened(
         &self,
         workspace: WorkspaceId,
-        attempt: &Attempt,
+        attempt: &PostAttempt,
     ) -> Result<Option<Session>, CommitError> {
-        let Some(Place { session, .. }) = attempt.made else { return Ok(None) };
-        let is_keyed = attempt.kind == Known::Key;
+        let Some(CommitPlace { session, .. }) = attempt.made else { return Ok(None) };
+        let is_keyed = attempt.kind == AttemptKey::Key;
         if !is_keyed && self.was_used(workspace, session).await? {
             return Ok(None);
         }
@@ -81,7 +84,7 @@ impl Engine {
     }
 
     /// Whether a client has done something with a session since it made it.
-    async fn was_used(&self, workspace: WorkspaceId, session: SessionId) -> Result<bool, Fault> {
+    async fn was_used(&self, workspace: WorkspaceId, session: SessionId) -> Result<bool, EngineFault> {
         let Some(head) = self.store().head(workspace, session).await? else { return Ok(true) };
         if head.archived_at.or(head.deleted_at).is_some() {
             return Ok(true);
@@ -98,20 +101,20 @@ impl Engine {
     }
 
     /// What was committed until then was answered, by a process before this one.
-    fn answered(&self) -> Stamp {
+    fn answered(&self) -> Timestamp {
         self.0.lease.answered
     }
 
     /// Lets go of receipts whose time is over.
-    pub(crate) async fn forget(&self) -> Result<(), Fault> {
+    pub(crate) async fn forget(&self) -> Result<(), EngineFault> {
         while self.store().forget(self.now(), FORGOTTEN_AT_ONCE).await? >= FORGOTTEN_AT_ONCE {}
         Ok(())
     }
 }
 
-const WRONG: Fault = Fault::Corrupt("a receipt");
+const WRONG: EngineFault = EngineFault::Corrupt("a receipt");
 
-impl Place {
+impl CommitPlace {
     fn read(bytes: &[u8]) -> Option<Self> {
         let (session, first) = bytes.split_first_chunk()?;
         let session = SessionId::from_bits(u128::from_be_bytes(*session));
@@ -124,9 +127,9 @@ pub(crate) async fn find(
     engine: &Engine,
     session: SessionId,
     end: u64,
-    attempt: &Attempt,
-) -> Result<Option<Row>, Fault> {
-    let own = |row: &Row| row.receipt.as_ref().is_some_and(|receipt| receipt.starts_with(&attempt.name));
+    attempt: &PostAttempt,
+) -> Result<Option<LogRow>, EngineFault> {
+    let own = |row: &LogRow| row.receipt.as_ref().is_some_and(|receipt| receipt.starts_with(&attempt.name));
     if let Some(place) = attempt.made {
         if place.session != session {
             return Err(WRONG);
@@ -134,7 +137,7 @@ pub(crate) async fn find(
         let rows = engine.store().read(session, place.first, 1).await?;
         return Ok(rows.into_iter().next().filter(own));
     }
-    if attempt.kind != Known::Again {
+    if attempt.kind != AttemptKey::Again {
         return Ok(None);
     }
     let now = engine.now();
@@ -157,12 +160,16 @@ pub(crate) async fn find(
 }
 
 /// What the commit of this row was answered with. Of one of a client's events `head` is told as it is.
-pub(crate) async fn told(engine: &Engine, head: store::Head, row: &Row) -> Result<Committed, Fault> {
-    let left = row.receipt.as_deref().and_then(|receipt| receipt.get(size_of::<Print>()..));
+pub(crate) async fn told(
+    engine: &Engine,
+    head: store::SessionHead,
+    row: &LogRow,
+) -> Result<Committed, EngineFault> {
+    let left = row.receipt.as_deref().and_then(|receipt| receipt.get(size_of::<RequestHash>()..));
     match left.and_then(<[u8]>::split_first) {
         Some((&EVENTS, places)) => {
-            let primary = Summary::read(&head.body)?.primary().ok_or(WRONG)?;
-            let facts = fact::decode(&row.body).map_err(Fault::unreadable)?;
+            let primary = SessionSummary::read(&head.body)?.primary().ok_or(WRONG)?;
+            let facts = fact::decode(&row.body).map_err(EngineFault::unreadable)?;
             let (places, _) = places.as_chunks::<4>();
             let at = |place: &[u8; 4]| {
                 let fact = facts.get(u32::from_le_bytes(*place) as usize)?;
@@ -171,7 +178,7 @@ pub(crate) async fn told(engine: &Engine, head: store::Head, row: &Row) -> Resul
             Ok(Committed { accepted: places.iter().filter_map(at).collect(), head, at: row.at })
         }
         Some((&STATE, snapshot)) => {
-            let snapshot = Hash::try_from(snapshot).map_err(|_| WRONG)?;
+            let snapshot = SnapshotHash::try_from(snapshot).map_err(|_| WRONG)?;
             let agent = engine.agent(&snapshot).await?;
             let end = row.first + u64::from(row.count);
             let folded = log::fold(engine, head.session, agent, end, |_| {}).await?;

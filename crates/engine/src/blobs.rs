@@ -7,16 +7,16 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use kernel::{Fact, Input, What};
+use kernel::{Fact, FactContent, Input};
 use protocol::{
     SessionId,
-    content::{Block, Source},
+    content::{ContentBlock, MediaSource},
     event::{Body, Event},
     limits,
-    prompt::{Message, Part, Prompt},
+    prompt::{MessagePart, Prompt, PromptMessage},
 };
-use store::{Blob, Owner, Pin, Write};
-use tools::Outcome;
+use store::{BatchWrite, Blob, BlobOwner, BlobPin};
+use tools::ToolOutcome;
 
 use crate::{Engine, lock::lock};
 
@@ -29,11 +29,11 @@ const DISK_FULL: &str =
 
 /// The blobs that were found missing or damaged and named: a list that is asked for again says it once.
 #[derive(Debug, Default)]
-pub(crate) struct Lost(Mutex<BTreeSet<String>>);
+pub(crate) struct LostBlobs(Mutex<BTreeSet<String>>);
 
 /// Moves the bytes of what a tool gave into the store, for as long as what is handed back is held; the commit
 /// that names them keeps them for good. What cannot be moved stays where it is: nothing is lost by it.
-pub(crate) async fn keep(engine: &Engine, session: SessionId, outcome: &mut Outcome) -> Vec<Blob> {
+pub(crate) async fn keep(engine: &Engine, session: SessionId, outcome: &mut ToolOutcome) -> Vec<Blob> {
     let encoded: usize = outcome.content.iter_mut().filter_map(source_mut).map(|source| weight(source)).sum();
     // The commit counts again, for good; this saves the disk what it would not take.
     if encoded > 0 && !fits(engine, session, bytes(encoded)).await.unwrap_or(true) {
@@ -42,15 +42,15 @@ pub(crate) async fn keep(engine: &Engine, session: SessionId, outcome: &mut Outc
     let mut kept = Vec::new();
     for block in &mut outcome.content {
         let Some(source) = source_mut(block) else { continue };
-        let Source::Base64 { data, media_type } = source else { continue };
+        let MediaSource::Base64 { data, media_type } = source else { continue };
         let Ok(bytes) = BASE64_STANDARD.decode(&data) else { continue };
         match engine.store().put(bytes).await {
             Ok(blob) => {
                 let (encoded_bytes, media_type) = (data.len(), media_type.clone());
-                *source = Source::Kept { blob: name(&blob.name()), encoded_bytes, media_type };
+                *source = MediaSource::Kept { blob: name(&blob.name()), encoded_bytes, media_type };
                 kept.push(blob);
             }
-            Err(fault @ store::Fault::Full { .. }) => {
+            Err(fault @ store::StoreFault::Full { .. }) => {
                 tracing::error!(%session, %fault, "a picture that was read is not kept");
                 *outcome = refused(DISK_FULL);
                 break;
@@ -66,38 +66,39 @@ pub(crate) async fn keep(engine: &Engine, session: SessionId, outcome: &mut Outc
 pub(crate) async fn bounded<'a>(
     engine: &Engine,
     session: SessionId,
-    writes: &[Write],
+    writes: &[BatchWrite],
     input: &'a Input,
-) -> Result<Cow<'a, Input>, store::Fault> {
+) -> Result<Cow<'a, Input>, store::StoreFault> {
     let Input::Ran { thread, call, content, .. } = input else { return Ok(Cow::Borrowed(input)) };
     let new: u64 = content.iter().filter_map(kept).map(|(_, bytes)| bytes).sum();
     if new == 0 {
         return Ok(Cow::Borrowed(input));
     }
-    let earlier = writes.iter().map(|write| if let Write::Pin(pin) = write { pin.bytes } else { 0 });
+    let earlier = writes.iter().map(|write| if let BatchWrite::Pin(pin) = write { pin.bytes } else { 0 });
     if fits(engine, session, earlier.sum::<u64>() + new).await? {
         return Ok(Cow::Borrowed(input));
     }
-    let Outcome { content, is_error } = refused(TOO_MANY);
+    let ToolOutcome { content, is_error } = refused(TOO_MANY);
     Ok(Cow::Owned(Input::Ran { thread: *thread, call: *call, content, is_error }))
 }
 
-async fn fits(engine: &Engine, session: SessionId, bytes: u64) -> Result<bool, store::Fault> {
-    let pinned = engine.store().pinned(Owner::session(session)).await?;
+async fn fits(engine: &Engine, session: SessionId, bytes: u64) -> Result<bool, store::StoreFault> {
+    let pinned = engine.store().pinned(BlobOwner::session(session)).await?;
     Ok(pinned + bytes <= limits::BLOB_BYTES_PER_SESSION)
 }
 
-fn refused(why: &str) -> Outcome {
-    Outcome { content: vec![Block::text(why)], is_error: true }
+fn refused(why: &str) -> ToolOutcome {
+    ToolOutcome { content: vec![ContentBlock::text(why)], is_error: true }
 }
 
 /// Says that a session uses what its new facts name.
-pub(crate) fn pins(session: SessionId, facts: &[Fact]) -> impl Iterator<Item = Write> {
+pub(crate) fn pins(session: SessionId, facts: &[Fact]) -> impl Iterator<Item = BatchWrite> {
     let named = facts.iter().filter_map(|fact| match &fact.what {
-        What::Event { event, .. } => result(&event.body),
-        What::Note { .. } => None,
+        FactContent::Event { event, .. } => result(&event.body),
+        FactContent::Note { .. } => None,
     });
-    let pin = move |(blob, bytes)| Write::Pin(Pin { blob, owner: Owner::session(session), bytes });
+    let pin =
+        move |(blob, bytes)| BatchWrite::Pin(BlobPin { blob, owner: BlobOwner::session(session), bytes });
     named.flatten().filter_map(kept).map(pin)
 }
 
@@ -116,16 +117,19 @@ pub(crate) async fn shown(engine: &Engine, session: SessionId, event: Arc<Event>
 /// How many bytes an event is shown with beyond what the log holds of it.
 pub(crate) fn extra_bytes(event: &Event) -> usize {
     let kept = result(&event.body).into_iter().flatten().filter(|block| is_kept(block));
-    kept.map(Block::weight).sum()
+    kept.map(ContentBlock::weight).sum()
 }
 
 /// Puts everything back that `prompt` only names.
 pub(crate) async fn fill(engine: &Engine, session: SessionId, prompt: &mut Prompt) {
-    let kept = |part: &Part| matches!(part, Part::ToolResult { content, .. } if content.iter().any(is_kept));
+    let kept = |part: &MessagePart| {
+        let MessagePart::ToolResult { content, .. } = part else { return false };
+        content.iter().any(is_kept)
+    };
     for message in &mut prompt.messages {
         if message.parts.iter().any(kept) {
-            for part in &mut Arc::<Message>::make_mut(message).parts {
-                if let Part::ToolResult { content, id, .. } = part {
+            for part in &mut Arc::<PromptMessage>::make_mut(message).parts {
+                if let MessagePart::ToolResult { content, id, .. } = part {
                     expand(engine, session, id, content).await;
                 }
             }
@@ -139,12 +143,12 @@ async fn expand(
     engine: &Engine,
     session: SessionId,
     of: &(impl Display + Sync + ?Sized),
-    content: &mut [Block],
+    content: &mut [ContentBlock],
 ) {
     for block in content {
-        let what = if matches!(block, Block::Image { .. }) { "picture" } else { "document" };
+        let what = if matches!(block, ContentBlock::Image { .. }) { "picture" } else { "document" };
         let Some(source) = source_mut(block) else { continue };
-        let Source::Kept { blob, media_type, .. } = source else { continue };
+        let MediaSource::Kept { blob, media_type, .. } = source else { continue };
         let found = match hash(blob) {
             Some(hash) => engine.store().get(&hash).await,
             None => Ok(None),
@@ -152,22 +156,22 @@ async fn expand(
         let fate = match found {
             Ok(Some(bytes)) => {
                 let data = BASE64_STANDARD.encode(bytes);
-                *source = Source::Base64 { data, media_type: std::mem::take(media_type) };
+                *source = MediaSource::Base64 { data, media_type: std::mem::take(media_type) };
                 continue;
             }
             Ok(None) => "is missing from the server's disk",
-            Err(store::Fault::Corrupt(_)) => "is damaged on the server's disk",
+            Err(store::StoreFault::Corrupt(_)) => "is damaged on the server's disk",
             Err(_) => "cannot be read from the server's disk at the moment",
         };
         if engine.lost().is_new(blob) {
             tracing::error!(%session, %of, blob, "a {what} that a tool read {fate}; it is worked round");
         }
         let told = format!("[The {what} that was read here {fate}. Read it again if it is needed.]");
-        *block = Block::text(told);
+        *block = ContentBlock::text(told);
     }
 }
 
-impl Lost {
+impl LostBlobs {
     fn is_new(&self, blob: &str) -> bool {
         let mut named = lock(&self.0);
         if named.len() >= NAMED {
@@ -178,14 +182,14 @@ impl Lost {
 }
 
 /// What a built-in tool gave, which is where kept things are.
-fn result(body: &Body) -> Option<&Vec<Block>> {
+fn result(body: &Body) -> Option<&Vec<ContentBlock>> {
     if let Body::AgentToolResult { content, .. } = body { content.as_ref() } else { None }
 }
 
 /// The blob that a block names, and about how many bytes it holds: base64 says it to within two.
-fn kept(block: &Block) -> Option<([u8; 32], u64)> {
-    let (Block::Image { source } | Block::Document { source, .. }) = block else { return None };
-    let Source::Kept { blob, encoded_bytes, .. } = source else { return None };
+fn kept(block: &ContentBlock) -> Option<([u8; 32], u64)> {
+    let (ContentBlock::Image { source } | ContentBlock::Document { source, .. }) = block else { return None };
+    let MediaSource::Kept { blob, encoded_bytes, .. } = source else { return None };
     Some((hash(blob)?, bytes(*encoded_bytes)))
 }
 
@@ -194,21 +198,22 @@ pub(crate) const fn bytes(encoded: usize) -> u64 {
     encoded as u64 / 4 * 3
 }
 
-fn weight(source: &Source) -> usize {
-    if let Source::Base64 { data, .. } = source { data.len() } else { 0 }
+fn weight(source: &MediaSource) -> usize {
+    if let MediaSource::Base64 { data, .. } = source { data.len() } else { 0 }
 }
 
-fn is_kept(block: &Block) -> bool {
+fn is_kept(block: &ContentBlock) -> bool {
     matches!(
         block,
-        Block::Image { source: Source::Kept { .. } } | Block::Document { source: Source::Kept { .. }, .. }
+        ContentBlock::Image { source: MediaSource::Kept { .. } }
+            | ContentBlock::Document { source: MediaSource::Kept { .. }, .. }
     )
 }
 
-fn source_mut(block: &mut Block) -> Option<&mut Source> {
+fn source_mut(block: &mut ContentBlock) -> Option<&mut MediaSource> {
     match block {
-        Block::Image { source } | Block::Document { source, .. } => Some(source),
-        Block::Text { .. } | Block::SearchResult { .. } | Block::Redacted => None,
+        ContentBlock::Image { source } | ContentBlock::Document { source, .. } => Some(source),
+        ContentBlock::Text { .. } | ContentBlock::SearchResult { .. } | ContentBlock::Redacted => None,
     }
 }
 

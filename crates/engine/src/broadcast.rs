@@ -8,13 +8,13 @@ use std::time::Duration;
 use protocol::{EventId, limits, prompt::DeltaKind};
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{lock::lock, published::Commit};
+use crate::{lock::lock, published::PublishedCommit};
 
 /// What a live session tells.
 #[derive(Debug, Clone)]
-pub(crate) enum Flow {
+pub(crate) enum BroadcastItem {
     /// A commit has become durable.
-    Commit(Arc<Commit>),
+    Commit(Arc<PublishedCommit>),
     /// A commit has become durable that is too large to be told: the log tells.
     Moved,
     /// A commit failed and may have become durable all the same: the log tells.
@@ -25,7 +25,7 @@ pub(crate) enum Flow {
     Delta { request: EventId, event: EventId, index: usize, text: Arc<str> },
 }
 
-impl Flow {
+impl BroadcastItem {
     fn bytes(&self) -> usize {
         let more = match self {
             Self::Commit(commit) => commit.bytes,
@@ -54,7 +54,7 @@ struct Ring {
 
 #[derive(Debug)]
 struct Told {
-    flow: Flow,
+    flow: BroadcastItem,
     bytes: usize,
     at: Instant,
     /// How many have yet to hear it.
@@ -63,9 +63,9 @@ struct Told {
 
 /// What a listener hears next.
 #[derive(Debug)]
-pub(crate) enum Heard {
+pub(crate) enum BroadcastHeard {
     /// This.
-    Flow(Flow),
+    Flow(BroadcastItem),
     /// It was too slow: some of the flow is gone.
     Lagged,
 }
@@ -84,7 +84,7 @@ impl Broadcast {
     }
 
     /// Tells all who listen now. Nobody waits for the slowest of them.
-    pub(crate) fn tell(&self, flow: Flow) {
+    pub(crate) fn tell(&self, flow: BroadcastItem) {
         {
             let mut ring = lock(&self.ring);
             if ring.listeners == 0 {
@@ -107,7 +107,7 @@ impl Broadcast {
     }
 
     /// What comes at `next`, which then is the number behind it. Dropping the future loses nothing.
-    pub(crate) async fn hear(&self, next: &mut u64) -> Heard {
+    pub(crate) async fn hear(&self, next: &mut u64) -> BroadcastHeard {
         loop {
             // Most often there is something: who hears has just been woken.
             if let Some(heard) = lock(&self.ring).hear(next) {
@@ -147,17 +147,17 @@ impl Broadcast {
 }
 
 impl Ring {
-    fn hear(&mut self, next: &mut u64) -> Option<Heard> {
+    fn hear(&mut self, next: &mut u64) -> Option<BroadcastHeard> {
         let Some(place) = next.checked_sub(self.first) else {
             *next = self.first;
-            return Some(Heard::Lagged);
+            return Some(BroadcastHeard::Lagged);
         };
         let told = self.kept.get_mut(place as usize)?;
         told.unheard -= 1;
         let flow = told.flow.clone();
         *next += 1;
         self.trim();
-        Some(Heard::Flow(flow))
+        Some(BroadcastHeard::Flow(flow))
     }
 
     /// Lets go of what all have heard.
@@ -182,16 +182,16 @@ impl Ring {
 mod tests {
     use super::*;
 
-    fn delta(bytes: usize) -> Flow {
+    fn delta(bytes: usize) -> BroadcastItem {
         let id = EventId::from_bits(1);
-        Flow::Delta { request: id, event: id, index: 0, text: "x".repeat(bytes).into() }
+        BroadcastItem::Delta { request: id, event: id, index: 0, text: "x".repeat(bytes).into() }
     }
 
     async fn hears(broadcast: &Broadcast, next: &mut u64) -> Option<usize> {
         match broadcast.hear(next).await {
-            Heard::Flow(Flow::Delta { text, .. }) => Some(text.len()),
-            Heard::Flow(other) => panic!("{other:?}"),
-            Heard::Lagged => None,
+            BroadcastHeard::Flow(BroadcastItem::Delta { text, .. }) => Some(text.len()),
+            BroadcastHeard::Flow(other) => panic!("{other:?}"),
+            BroadcastHeard::Lagged => None,
         }
     }
 

@@ -6,13 +6,13 @@ use hashlink::LruCache;
 
 /// See the file.
 #[derive(Debug)]
-pub(crate) struct Cache<K: Eq + Hash, V> {
+pub(crate) struct ByteCache<K: Eq + Hash, V> {
     kept: LruCache<K, (V, usize)>,
     bytes: usize,
     bytes_max: usize,
 }
 
-impl<K: Eq + Hash, V> Cache<K, V> {
+impl<K: Eq + Hash, V> ByteCache<K, V> {
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self { kept: LruCache::new_unbounded(), bytes: 0, bytes_max }
     }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_was_not_used_for_the_longest_time_goes_first() {
-        let mut cache = Cache::new(100);
+        let mut cache = ByteCache::new(100);
         assert!(cache.put('a', 1, 40).is_empty());
         assert!(cache.put('b', 2, 40).is_empty());
         assert_eq!(cache.get(&'a'), Some(&1));
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_key_is_weighed_once_and_what_is_too_large_does_not_stay() {
-        let mut cache = Cache::new(100);
+        let mut cache = ByteCache::new(100);
         for _ in 0..3 {
             let _gone = cache.put('a', 1, 60);
         }

@@ -4,16 +4,16 @@
 use std::sync::Mutex;
 
 use kernel::Input;
-use protocol::{EventId, ThreadId, event::Body, tool::Builtin};
+use protocol::{EventId, ThreadId, event::Body, tool::BuiltinName};
 use store::Blob;
-use tools::Call;
+use tools::ToolCall;
 
 use crate::{
     Engine, blobs,
-    live::Live,
+    live::LiveSession,
     lock::lock,
     log,
-    outcome::{Said, deliver, failed, ran},
+    outcome::{JobOutcome, deliver, failed, ran},
 };
 
 /// How far a call is.
@@ -24,17 +24,17 @@ enum Step {
     /// It has, and is being written down as begun.
     Begins,
     /// What became of that.
-    Begun(Said),
+    Begun(JobOutcome),
 }
 
 /// Runs a call. Its event holds the input; the event's id says where in the log that stands. `None`: it has
 /// not begun here and need not, for the server stops and the next life runs it, or another life does already.
 pub(crate) async fn run(
     engine: &Engine,
-    live: &Live,
+    live: &LiveSession,
     thread: ThreadId,
     event: EventId,
-    tool: Builtin,
+    tool: BuiltinName,
 ) -> Option<(Input, Vec<Blob>)> {
     let post = match log::find(engine, live.id, event).await {
         Ok(post) => post,
@@ -47,7 +47,7 @@ pub(crate) async fn run(
         return Some((ran(thread, event, failed()), Vec::new()));
     };
     let step = Mutex::new(Step::Waits);
-    let call = Call { session: live.id, thread, event, tool, input };
+    let call = ToolCall { session: live.id, thread, event, tool, input };
     let run = engine.hands().run(call, Box::pin(begin(engine, live, thread, event, &step)));
     let outcome = tokio::select! {
         biased;
@@ -58,8 +58,8 @@ pub(crate) async fn run(
     let mut outcome = match (outcome, step) {
         (Some(outcome), _) => outcome,
         // It stands in the log that it has begun, and perhaps we wrote that.
-        (None, Step::Begun(Said::Doubted)) => failed(),
-        (None, Step::Waits | Step::Begins | Step::Begun(Said::Counts | Said::Late)) => {
+        (None, Step::Begun(JobOutcome::Doubted)) => failed(),
+        (None, Step::Waits | Step::Begins | Step::Begun(JobOutcome::Counts | JobOutcome::Late)) => {
             engine.stop_token().cancelled().await;
             return None;
         }
@@ -69,14 +69,20 @@ pub(crate) async fn run(
 }
 
 /// Writes down that a call begins; says whether it may.
-async fn begin(engine: &Engine, live: &Live, thread: ThreadId, call: EventId, step: &Mutex<Step>) -> bool {
+async fn begin(
+    engine: &Engine,
+    live: &LiveSession,
+    thread: ThreadId,
+    call: EventId,
+    step: &Mutex<Step>,
+) -> bool {
     if engine.stopping() {
         return false;
     }
     *lock(step) = Step::Begins;
     let said = deliver(engine, live, Input::Begins { thread, call }).await;
     *lock(step) = Step::Begun(said);
-    let may = said == Said::Counts;
+    let may = said == JobOutcome::Counts;
     if may {
         engine.counters().called();
     }

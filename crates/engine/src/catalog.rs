@@ -5,10 +5,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use models::Oracle;
+use models::ModelClient;
 use protocol::{
     prompt::FailureClass,
-    routes::{Offered, Route, Routes},
+    routes::{OfferedModel, Route, Routes},
 };
 use tokio::{
     sync::Semaphore,
@@ -49,9 +49,9 @@ pub const KNOWN: [&str; 18] = [
 
 /// A model that a route answers for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
+pub struct ServedModel {
     /// Its id, and what its provider says of it.
-    pub model: Offered,
+    pub model: OfferedModel,
     /// Tokens it reads at most.
     pub window: u64,
     /// Tokens it writes in one answer at most.
@@ -61,12 +61,12 @@ pub struct Offer {
 impl Engine {
     /// Every model that a route certainly answers for, no id twice: the newest first, those of unknown age
     /// behind them by name. A provider that is away costs its models their place, and never the list.
-    pub async fn models(&self) -> Vec<Offer> {
+    pub async fn models(&self) -> Vec<ServedModel> {
         self.0.catalog.offers(self.oracle(), self.routes()).await
     }
 
     /// The model `id`: as its provider shows it, else by its bare name; `None` when no route answers for it.
-    pub async fn model(&self, id: &str) -> Option<Offer> {
+    pub async fn model(&self, id: &str) -> Option<ServedModel> {
         let route = self.routes().route(id)?;
         Some(self.0.catalog.offer(self.oracle(), route, id).await)
     }
@@ -74,7 +74,7 @@ impl Engine {
 
 /// What the providers said last.
 #[derive(Debug)]
-pub(crate) struct Catalog {
+pub(crate) struct ModelCatalog {
     /// By the route's pattern.
     heard: Mutex<BTreeMap<String, Heard>>,
     /// One asks, the others wait for what it hears.
@@ -84,17 +84,17 @@ pub(crate) struct Catalog {
 #[derive(Debug)]
 struct Heard {
     until: Instant,
-    models: Vec<Offered>,
+    models: Vec<OfferedModel>,
 }
 
-impl Default for Catalog {
+impl Default for ModelCatalog {
     fn default() -> Self {
         Self { heard: Mutex::default(), turn: Semaphore::new(1) }
     }
 }
 
-impl Catalog {
-    async fn offers(&self, oracle: &dyn Oracle, routes: &Routes) -> Vec<Offer> {
+impl ModelCatalog {
+    async fn offers(&self, oracle: &dyn ModelClient, routes: &Routes) -> Vec<ServedModel> {
         self.refresh(oracle, &routes.0).await;
         let heard = lock(&self.heard);
         let mut seen = BTreeSet::new();
@@ -122,7 +122,7 @@ impl Catalog {
     }
 
     /// The model `id`, for which `route` answers; no other route's provider is asked.
-    async fn offer(&self, oracle: &dyn Oracle, route: &Route, id: &str) -> Offer {
+    async fn offer(&self, oracle: &dyn ModelClient, route: &Route, id: &str) -> ServedModel {
         self.refresh(oracle, std::slice::from_ref(route)).await;
         let heard = lock(&self.heard);
         let mut listed = heard.get(&route.pattern).into_iter().flat_map(|heard| &heard.models);
@@ -131,7 +131,7 @@ impl Catalog {
     }
 
     /// Asks the providers of those patterns whose answer is not known or too old, side by side.
-    async fn refresh(&self, oracle: &dyn Oracle, routes: &[Route]) {
+    async fn refresh(&self, oracle: &dyn ModelClient, routes: &[Route]) {
         if self.due(routes).is_empty() {
             return;
         }
@@ -153,7 +153,7 @@ impl Catalog {
 }
 
 /// What a route's provider has, and how long that holds.
-async fn ask(oracle: &dyn Oracle, route: &Route) -> (Vec<Offered>, Duration) {
+async fn ask(oracle: &dyn ModelClient, route: &Route) -> (Vec<OfferedModel>, Duration) {
     let pattern = route.pattern.as_str();
     match timeout(ASKED, oracle.offered(route)).await {
         Ok(Ok(models)) if models.is_empty() => (known(route), GOOD),
@@ -175,7 +175,7 @@ async fn ask(oracle: &dyn Oracle, route: &Route) -> (Vec<Offered>, Duration) {
 }
 
 /// What a route to the Messages API leads to, as far as that is known without asking.
-fn known(route: &Route) -> Vec<Offered> {
+fn known(route: &Route) -> Vec<OfferedModel> {
     if !route.pattern.starts_with("claude-") {
         return Vec::new();
     }
@@ -187,12 +187,12 @@ fn many(route: &Route) -> bool {
     route.pattern.ends_with('*')
 }
 
-fn bare(id: &str) -> Offered {
-    Offered { id: id.to_owned(), display_name: None, created_at: None }
+fn bare(id: &str) -> OfferedModel {
+    OfferedModel { id: id.to_owned(), display_name: None, created_at: None }
 }
 
-fn offer(route: &Route, model: Offered) -> Offer {
-    Offer { model, window: route.window, max_output: route.max_output }
+fn offer(route: &Route, model: OfferedModel) -> ServedModel {
+    ServedModel { model, window: route.window, max_output: route.max_output }
 }
 
 #[cfg(test)]
@@ -203,9 +203,9 @@ mod tests {
 
     use futures_util::future::BoxFuture;
     use protocol::{
-        Stamp,
-        prompt::{Answer, Delta, Failure, Prompt},
-        usage::Tokens,
+        Timestamp,
+        prompt::{AnswerDelta, ModelAnswer, ModelFailure, Prompt},
+        usage::RequestTokens,
     };
 
     /// Providers by the pattern of their route: `slow*` never says anything, `off*` fails, `claude-*` wants a
@@ -215,23 +215,23 @@ mod tests {
         asked: AtomicUsize,
     }
 
-    impl Oracle for Providers {
+    impl ModelClient for Providers {
         fn ask<'a>(
             &'a self,
             _prompt: &'a Prompt,
-            _deltas: &'a mut (dyn FnMut(Delta) + Send),
-        ) -> BoxFuture<'a, Result<Answer, Failure>> {
+            _deltas: &'a mut (dyn FnMut(AnswerDelta) + Send),
+        ) -> BoxFuture<'a, Result<ModelAnswer, ModelFailure>> {
             Box::pin(pending())
         }
 
-        fn offered<'a>(&'a self, route: &'a Route) -> BoxFuture<'a, Result<Vec<Offered>, Failure>> {
+        fn offered<'a>(&'a self, route: &'a Route) -> BoxFuture<'a, Result<Vec<OfferedModel>, ModelFailure>> {
             self.asked.fetch_add(1, Ordering::Relaxed);
-            let failed = |class| Failure {
+            let failed = |class| ModelFailure {
                 class,
                 status: None,
                 message: "no".into(),
                 retry_after: None,
-                tokens: Tokens::default(),
+                tokens: RequestTokens::default(),
                 spots: Vec::new(),
             };
             match route.pattern.as_str() {
@@ -239,9 +239,9 @@ mod tests {
                 "off*" => Box::pin(ready(Err(failed(FailureClass::Unavailable)))),
                 "claude-*" => Box::pin(ready(Err(failed(FailureClass::Denied)))),
                 _ => Box::pin(ready(Ok(vec![
-                    Offered { created_at: Some(Stamp::from_micros(1)), ..bare("m-old") },
+                    OfferedModel { created_at: Some(Timestamp::from_micros(1)), ..bare("m-old") },
                     bare("m-undated"),
-                    Offered { created_at: Some(Stamp::from_micros(2)), ..bare("m-new") },
+                    OfferedModel { created_at: Some(Timestamp::from_micros(2)), ..bare("m-new") },
                     bare("exact"),
                 ]))),
             }
@@ -252,13 +252,13 @@ mod tests {
         Routes(patterns.iter().map(|pattern| Route::script(*pattern)).collect())
     }
 
-    fn ids(offers: &[Offer]) -> Vec<&str> {
+    fn ids(offers: &[ServedModel]) -> Vec<&str> {
         offers.iter().map(|offer| offer.model.id.as_str()).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_newest_come_first_and_a_provider_that_is_away_is_left_out_in_five_seconds() {
-        let (catalog, providers) = (Catalog::default(), Providers::default());
+        let (catalog, providers) = (ModelCatalog::default(), Providers::default());
         let routes = routes(&["exact", "off*", "slow*", "*"]);
         let began = Instant::now();
         let offers = catalog.offers(&providers, &routes).await;
@@ -270,7 +270,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn good_answers_are_remembered_for_a_minute_and_failures_for_ten_seconds() {
-        let (catalog, providers) = (Catalog::default(), Providers::default());
+        let (catalog, providers) = (ModelCatalog::default(), Providers::default());
         let routes = routes(&["off*", "m-*"]);
         let mut asked = Vec::new();
         for pause in [0, 9, 2, 50] {
@@ -283,7 +283,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_model_asks_its_own_routes_provider_alone_and_an_exact_one_nobodys() {
-        let (catalog, providers) = (Catalog::default(), Providers::default());
+        let (catalog, providers) = (ModelCatalog::default(), Providers::default());
         let routes = routes(&["exact", "slow*", "m-*"]);
         let began = Instant::now();
         let mut found = Vec::new();
@@ -291,14 +291,14 @@ mod tests {
             let one = catalog.offer(&providers, &routes.0[place], id).await;
             found.push((one.model, providers.asked.load(Ordering::Relaxed)));
         }
-        let new = Offered { created_at: Some(Stamp::from_micros(2)), ..bare("m-new") };
+        let new = OfferedModel { created_at: Some(Timestamp::from_micros(2)), ..bare("m-new") };
         assert_eq!(found, [(bare("exact"), 0), (new, 1), (bare("m-unheard"), 1)]);
         assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_a_key_the_known_ids_stand_for_the_messages_api() {
-        let (catalog, providers) = (Catalog::default(), Providers::default());
+        let (catalog, providers) = (ModelCatalog::default(), Providers::default());
         let mut routes = routes(&["claude-opus-5", "claude-*"]);
         routes.0[0].window = 7;
         let offers = catalog.offers(&providers, &routes).await;

@@ -8,7 +8,7 @@ use std::sync::{
 use std::time::Duration;
 
 use kernel::{Moment, Seed};
-use protocol::Stamp;
+use protocol::Timestamp;
 use tokio::time::Instant;
 
 /// The time.
@@ -20,9 +20,9 @@ enum Kind {
     /// The clock on the wall. Read anew each time: a running clock stands still while a laptop sleeps.
     Wall,
     /// A clock that began at a moment and runs as tokio's does; it can be paused.
-    Running { began: Stamp, instant: Instant },
+    Running { began: Timestamp, instant: Instant },
     /// The same, set by so many microseconds.
-    Set { began: Stamp, instant: Instant, by: &'static AtomicI64 },
+    Set { began: Timestamp, instant: Instant, by: &'static AtomicI64 },
 }
 
 impl Clock {
@@ -32,45 +32,45 @@ impl Clock {
     }
 
     /// A clock that shows `began` now, and stands still where tokio's clock is paused.
-    pub fn from(began: Stamp) -> Self {
+    pub fn from(began: Timestamp) -> Self {
         Self(Kind::Running { began, instant: Instant::now() })
     }
 
     /// The same, and its owner sets it forward and back by so many microseconds, as people do with the one on
     /// the wall.
-    pub fn set_by(began: Stamp, by: &'static AtomicI64) -> Self {
+    pub fn set_by(began: Timestamp, by: &'static AtomicI64) -> Self {
         Self(Kind::Set { began, instant: Instant::now(), by })
     }
 
     /// The time. It may step back; the law keeps a log's stamps rising all the same.
-    pub fn now(&self) -> Stamp {
+    pub fn now(&self) -> Timestamp {
         match self.0 {
             Kind::Wall => wall(),
             Kind::Running { began, instant } => began.after(instant.elapsed()),
             Kind::Set { began, instant, by } => {
                 let now = began.after(instant.elapsed());
-                Stamp::from_micros(now.micros().saturating_add(by.load(Ordering::Relaxed)))
+                Timestamp::from_micros(now.micros().saturating_add(by.load(Ordering::Relaxed)))
             }
         }
     }
 
     /// How long it is until `stamp`; zero when that is past.
-    pub fn until(&self, stamp: Stamp) -> Duration {
+    pub fn until(&self, stamp: Timestamp) -> Duration {
         stamp.since(self.now())
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
-fn wall() -> Stamp {
+fn wall() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Stamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// The dice: a seed and how often they were thrown.
 #[derive(Debug, Clone)]
-pub struct Dice(Arc<(Seed, AtomicU64)>);
+pub struct EntropySource(Arc<(Seed, AtomicU64)>);
 
-impl Dice {
+impl EntropySource {
     /// Dice seeded by the operating system.
     ///
     /// # Errors

@@ -4,28 +4,31 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, atomic::Ordering};
 
-use kernel::{Decision, Fact, Input, Note, Opening, Refusal, Session, What, decide, fact, view::Viewer};
+use kernel::{
+    Decision, Fact, FactContent, Input, Note, Refusal, SessionOpening, SessionState, decide, fact,
+    view::Viewer,
+};
 use protocol::{
-    EnvironmentId, EventId, SessionId, WorkspaceId, agent::SessionAgent, id::Kind, input::ClientEvent,
+    EnvironmentId, EventId, SessionId, WorkspaceId, agent::SessionAgent, id::IdKind, input::ClientEvent,
     parse::Metadata,
 };
-use store::{Append, Write};
+use store::{BatchWrite, LogAppend};
 use tokio::sync::oneshot;
 
 use crate::{
     Engine,
-    attempt::Attempt,
+    attempt::PostAttempt,
     attempts, blobs,
-    broadcast::{Broadcast, Flow},
-    fault::{CommitError, Fault},
-    live::{Committed, Pending, State},
+    broadcast::{Broadcast, BroadcastItem},
+    fault::{CommitError, EngineFault},
+    live::{Committed, LoadedSession, PendingInput},
     lock::lock,
     log,
-    over::{Over, part},
-    published::Commit,
-    sessions::Work,
-    summary::{self, Snapshot},
-    taken::{Accepted, Taken, Written},
+    over::{SessionEnding, release_sandbox},
+    published::PublishedCommit,
+    sessions::WorkedSession,
+    summary::{self, AgentSnapshot},
+    taken::{AcceptedEvents, TakenInput, WrittenCommit},
 };
 
 /// How often a lost race is run again before it is a fault.
@@ -55,16 +58,16 @@ impl Engine {
         &self,
         workspace: WorkspaceId,
         new: NewSession,
-        expects: Vec<Write>,
-        attempt: Option<&Attempt>,
+        expects: Vec<BatchWrite>,
+        attempt: Option<&PostAttempt>,
     ) -> Result<protocol::session::Session, CommitError> {
         if self.stopping() {
             return Err(CommitError::Stopping);
         }
         self.admit_new(&new.events)?;
-        let (snapshot, body) = Snapshot::of(&Arc::new(new.agent))?;
+        let (snapshot, body) = AgentSnapshot::of(&Arc::new(new.agent))?;
         let agent = self.shared(&snapshot);
-        let opening = Opening {
+        let opening = SessionOpening {
             session: self.mint(),
             thread: self.mint(),
             agent: Arc::clone(&agent),
@@ -81,19 +84,19 @@ impl Engine {
         let expected = expects.len();
         let mut writes = expects;
         if !self.knows(&snapshot.hash) {
-            writes.push(Write::PutSnapshot { hash: snapshot.hash, body });
+            writes.push(BatchWrite::PutSnapshot { hash: snapshot.hash, body });
         }
         let receipt = attempt.map(|attempt| attempt.kept_of(&snapshot.hash));
-        writes.push(Write::Append(append(0, &facts, head.clone(), receipt)?));
+        writes.push(BatchWrite::Append(append(0, &facts, head.clone(), receipt)?));
         writes.extend(attempt.map(|attempt| attempt.led_to(id, 0, self.now())));
         match self.store().commit(writes).await {
             Ok(()) => {}
-            Err(store::CommitError::Conflict { write }) if write < expected => {
+            Err(store::BatchError::Conflict { write }) if write < expected => {
                 return Err(CommitError::Conflict { write });
             }
-            Err(store::CommitError::Conflict { .. }) => return Err(Fault::Contended(1).into()),
-            Err(store::CommitError::Fault(fault)) => {
-                doubt(self, &self.work(id));
+            Err(store::BatchError::Conflict { .. }) => return Err(EngineFault::Contended(1).into()),
+            Err(store::BatchError::Fault(fault)) => {
+                reread_after_fault(self, &self.work(id));
                 return Err(fault.into());
             }
         }
@@ -101,12 +104,12 @@ impl Engine {
         self.learn(&snapshot);
         let busy = !kernel::wants(&session).is_empty();
         let live = self.work(id);
-        live.take_up(Arc::new(State::new(session, workspace, snapshot.hash)), BTreeMap::new());
+        live.take_up(Arc::new(LoadedSession::new(session, workspace, snapshot.hash)), BTreeMap::new());
         if busy {
             self.ensure_follower(&live);
         }
         drop(live);
-        let summary = summary::Summary::read(&head.body)?;
+        let summary = summary::SessionSummary::read(&head.body)?;
         Ok(summary::session_object(&head, &summary, &agent, head.updated_at))
     }
 
@@ -128,7 +131,7 @@ impl Engine {
         workspace: WorkspaceId,
         session: SessionId,
         input: Input,
-        attempt: Option<&Attempt>,
+        attempt: Option<&PostAttempt>,
     ) -> Result<Committed, CommitError> {
         match (self.push(session, Some(workspace), Some(input), attempt.cloned()).await, attempt) {
             // Where a session is deleted its log still tells, until it is purged.
@@ -154,7 +157,7 @@ impl Engine {
         session: SessionId,
         workspace: Option<WorkspaceId>,
         input: Option<Input>,
-        attempt: Option<Attempt>,
+        attempt: Option<PostAttempt>,
     ) -> Result<Committed, CommitError> {
         // What a tool did while the server was told to stop has happened all the same; none begins any more.
         let too_late = self.stopping() && !matches!(input, Some(Input::Ran { .. }));
@@ -165,19 +168,19 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let begin = {
             let mut inbox = lock(&live.inbox);
-            inbox.pending.push_back(Pending { workspace, input, attempt, reply });
+            inbox.pending.push_back(PendingInput { workspace, input, attempt, reply });
             !std::mem::replace(&mut inbox.draining, true)
         };
         if begin {
             self.spawn_for(session, "session-commits", drain(self.clone(), live));
         }
-        answer.await.unwrap_or(Err(CommitError::Fault(Fault::Died)))
+        answer.await.unwrap_or(Err(CommitError::Fault(EngineFault::Died)))
     }
 }
 
 /// Says that nobody is at work on the inbox any more, also when the work died; then the state in memory
 /// cannot be trusted and is read again.
-struct AtWork(Work, bool);
+struct AtWork(WorkedSession, bool);
 
 impl Drop for AtWork {
     fn drop(&mut self) {
@@ -190,10 +193,10 @@ impl Drop for AtWork {
     }
 }
 
-async fn drain(engine: Engine, live: Work) {
+async fn drain(engine: Engine, live: WorkedSession) {
     let mut work = AtWork(live.clone(), false);
     loop {
-        let mut batch: Vec<Pending> = {
+        let mut batch: Vec<PendingInput> = {
             let mut inbox = lock(&live.inbox);
             let many = together(&inbox.pending);
             if many == 0 {
@@ -213,14 +216,14 @@ async fn drain(engine: Engine, live: Work) {
                     }
                     break;
                 }
-                Err(CommitError::Fault(Fault::Contended(_))) if races < RACES => {
+                Err(CommitError::Fault(EngineFault::Contended(_))) if races < RACES => {
                     races += 1;
                     live.set(None);
                 }
                 Err(wrong) => {
                     live.set(None);
                     if matches!(wrong, CommitError::Fault(_)) {
-                        doubt(&engine, &live);
+                        reread_after_fault(&engine, &live);
                     }
                     for pending in batch {
                         let _gone = pending.reply.send(Err(wrong.clone()));
@@ -234,8 +237,8 @@ async fn drain(engine: Engine, live: Work) {
 
 /// How many of those that wait are decided together. One that was sent before looks for what came of it in
 /// the log, so that what waits before it is written first.
-fn together(pending: &VecDeque<Pending>) -> usize {
-    let again = |pending: &Pending| pending.attempt.as_ref().is_some_and(Attempt::may_repeat);
+fn together(pending: &VecDeque<PendingInput>) -> usize {
+    let again = |pending: &PendingInput| pending.attempt.as_ref().is_some_and(PostAttempt::may_repeat);
     let first = pending.iter().take(BATCH).skip(1).position(again);
     first.map_or(pending.len().min(BATCH), |place| place + 1)
 }
@@ -243,8 +246,8 @@ fn together(pending: &VecDeque<Pending>) -> usize {
 /// Decides a batch in order, appends what was decided as one, and tells the watchers.
 async fn settle(
     engine: &Engine,
-    live: &Work,
-    batch: &mut [Pending],
+    live: &WorkedSession,
+    batch: &mut [PendingInput],
 ) -> Result<Vec<Result<Committed, CommitError>>, CommitError> {
     let state = match live.current() {
         Some(state) => state,
@@ -269,8 +272,8 @@ async fn settle(
     if !writes.is_empty() {
         match engine.store().commit(writes).await {
             Ok(()) => {}
-            Err(store::CommitError::Conflict { .. }) => return Err(Fault::Contended(1).into()),
-            Err(store::CommitError::Fault(fault)) => return Err(fault.into()),
+            Err(store::BatchError::Conflict { .. }) => return Err(EngineFault::Contended(1).into()),
+            Err(store::BatchError::Fault(fault)) => return Err(fault.into()),
         }
     }
     live.taken.store(true, Ordering::Release);
@@ -279,7 +282,7 @@ async fn settle(
         pending.input = None;
     }
     let viewer = state.session.primary().map(|primary| Viewer::Session { primary: primary.id });
-    let told = |taken: Taken| taken.told(&commits, viewer);
+    let told = |taken: TakenInput| taken.told(&commits, viewer);
     let answers = answers.into_iter().map(|answer| answer.map(told)).collect();
     publish(engine, live, state, commits);
     Ok(answers)
@@ -288,15 +291,18 @@ async fn settle(
 /// What a batch comes to.
 struct Batch<'a> {
     engine: &'a Engine,
-    state: Arc<State>,
+    state: Arc<LoadedSession>,
     /// The head row of `state`, once somebody needs it.
-    head: Option<store::Head>,
-    writes: Vec<Write>,
-    commits: Vec<Written>,
+    head: Option<store::SessionHead>,
+    writes: Vec<BatchWrite>,
+    commits: Vec<WrittenCommit>,
 }
 
 impl Batch<'_> {
-    async fn answer(&mut self, pending: &Pending) -> Result<Result<Taken, CommitError>, CommitError> {
+    async fn answer(
+        &mut self,
+        pending: &PendingInput,
+    ) -> Result<Result<TakenInput, CommitError>, CommitError> {
         let foreign = pending.workspace.is_some_and(|workspace| workspace != self.state.workspace);
         if foreign || self.state.session.deleted_at.is_some() {
             return Ok(Err(CommitError::NotFound));
@@ -307,7 +313,7 @@ impl Batch<'_> {
         {
             let head = self.head()?;
             let Committed { accepted, head, at } = attempts::told(self.engine, head, &row).await?;
-            return Ok(Ok(Taken { accepted: Accepted::Before(accepted), head, at }));
+            return Ok(Ok(TakenInput { accepted: AcceptedEvents::Before(accepted), head, at }));
         }
         let ids = match &pending.input {
             None => Vec::new(),
@@ -327,14 +333,14 @@ impl Batch<'_> {
         } else {
             self.engine.now().max(head.updated_at)
         };
-        let accepted = Accepted::Now { ids, commits: self.commits.len() };
-        Ok(Ok(Taken { accepted, head, at }))
+        let accepted = AcceptedEvents::Now { ids, commits: self.commits.len() };
+        Ok(Ok(TakenInput { accepted, head, at }))
     }
 
     async fn decide(
         &mut self,
         input: &Input,
-        attempt: Option<&Attempt>,
+        attempt: Option<&PostAttempt>,
     ) -> Result<Result<Vec<EventId>, Refusal>, CommitError> {
         let input = &*blobs::bounded(self.engine, self.state.session.id, &self.writes, input).await?;
         let mut moment = self.engine.moment();
@@ -365,20 +371,20 @@ impl Batch<'_> {
     fn append(
         &mut self,
         facts: Vec<Fact>,
-        session: Session,
+        session: SessionState,
         accepted: &[EventId],
-        attempt: Option<&Attempt>,
+        attempt: Option<&PostAttempt>,
     ) -> Result<(), CommitError> {
-        let State { session: ref before, workspace, snapshot, agent_bytes } = *self.state;
+        let LoadedSession { session: ref before, workspace, snapshot, agent_bytes } = *self.state;
         let first = before.head;
         let known = Arc::ptr_eq(&before.agent, &session.agent);
-        let mut state = State { session, workspace, snapshot, agent_bytes };
+        let mut state = LoadedSession { session, workspace, snapshot, agent_bytes };
         if !known {
-            let (snapshot, body) = Snapshot::of(&state.session.agent)?;
+            let (snapshot, body) = AgentSnapshot::of(&state.session.agent)?;
             state.snapshot = snapshot.hash;
             state.session.agent = self.engine.shared(&snapshot);
             state.agent_bytes = protocol::memory::agent(&state.session.agent);
-            self.writes.push(Write::PutSnapshot { hash: snapshot.hash, body });
+            self.writes.push(BatchWrite::PutSnapshot { hash: snapshot.hash, body });
         }
         (self.state, self.head) = (Arc::new(state), None);
         let head = self.head()?;
@@ -391,18 +397,18 @@ impl Batch<'_> {
         });
         let append = append(first, &facts, head, receipt)?;
         let bytes = append.body.len();
-        self.writes.push(Write::Append(append));
+        self.writes.push(BatchWrite::Append(append));
         self.writes.extend(blobs::pins(self.state.session.id, &facts));
         let apart =
             attempt.and_then(|attempt| attempt.led_apart(self.state.session.id, first, self.engine.now()));
         self.writes.extend(apart);
-        self.commits.push(Written { first, facts, bytes });
+        self.commits.push(WrittenCommit { first, facts, bytes });
         Ok(())
     }
 
     /// Where the batch stands, as a head row; made once, however many need it.
-    fn head(&mut self) -> Result<store::Head, Fault> {
-        let State { session, workspace, snapshot, .. } = &*self.state;
+    fn head(&mut self) -> Result<store::SessionHead, EngineFault> {
+        let LoadedSession { session, workspace, snapshot, .. } = &*self.state;
         let head = match self.head.take() {
             Some(head) => head,
             None => self.engine.head_row(session, *workspace, snapshot)?,
@@ -411,26 +417,31 @@ impl Batch<'_> {
     }
 }
 
-fn append(first: u64, facts: &[Fact], head: store::Head, receipt: Option<Vec<u8>>) -> Result<Append, Fault> {
-    let body = fact::encode(facts).map_err(Fault::unwritable)?;
-    let count = u32::try_from(facts.len()).map_err(|_| Fault::Corrupt("a commit of too many facts"))?;
-    Ok(Append { session: head.session, first, count, at: head.updated_at, body, receipt, head })
+fn append(
+    first: u64,
+    facts: &[Fact],
+    head: store::SessionHead,
+    receipt: Option<Vec<u8>>,
+) -> Result<LogAppend, EngineFault> {
+    let body = fact::encode(facts).map_err(EngineFault::unwritable)?;
+    let count = u32::try_from(facts.len()).map_err(|_| EngineFault::Corrupt("a commit of too many facts"))?;
+    Ok(LogAppend { session: head.session, first, count, at: head.updated_at, body, receipt, head })
 }
 
 /// After a commit that failed and may be durable all the same: the watchers read the log again, and so does
 /// the follower, for what it may want.
-fn doubt(engine: &Engine, live: &Work) {
-    live.flow.tell(Flow::Doubt);
+fn reread_after_fault(engine: &Engine, live: &WorkedSession) {
+    live.flow.tell(BroadcastItem::Doubt);
     engine.ensure_follower(live);
     live.nudge.notify_one();
 }
 
 /// After the commit is durable: the new state, then the watchers, then the follower.
-fn publish(engine: &Engine, live: &Work, state: Arc<State>, commits: Vec<Written>) {
+fn publish(engine: &Engine, live: &WorkedSession, state: Arc<LoadedSession>, commits: Vec<WrittenCommit>) {
     {
         let mut scrolls = lock(&live.scrolls);
         for scroll in scrolls.values_mut() {
-            for Written { first, facts, .. } in &commits {
+            for WrittenCommit { first, facts, .. } in &commits {
                 // One that is behind catches up from the log when it is next needed.
                 if scroll.head == *first {
                     for fact in facts {
@@ -442,22 +453,22 @@ fn publish(engine: &Engine, live: &Work, state: Arc<State>, commits: Vec<Written
         }
     }
     let busy = !kernel::wants(&state.session).is_empty();
-    let over = commits.iter().flat_map(|written| &written.facts).rev().find_map(Over::of);
+    let over = commits.iter().flat_map(|written| &written.facts).rev().find_map(SessionEnding::of);
     for fact in commits.iter().flat_map(|written| &written.facts) {
-        if matches!(fact.what, What::Note { note: Note::Ended { .. }, .. }) {
+        if matches!(fact.what, FactContent::Note { note: Note::Ended { .. }, .. }) {
             engine.hands().leave(live.id, fact.thread);
             lock(&live.scrolls).remove(&fact.thread);
         }
     }
     live.set(Some(state));
-    for Written { first, facts, bytes } in commits {
+    for WrittenCommit { first, facts, bytes } in commits {
         engine.counters().committed(facts.len());
         if live.flow.is_heard() {
             let small = bytes <= Broadcast::LARGEST;
             live.flow.tell(if small {
-                Flow::Commit(Arc::new(Commit::of(first, facts, bytes)))
+                BroadcastItem::Commit(Arc::new(PublishedCommit::of(first, facts, bytes)))
             } else {
-                Flow::Moved
+                BroadcastItem::Moved
             });
         }
     }
@@ -465,14 +476,14 @@ fn publish(engine: &Engine, live: &Work, state: Arc<State>, commits: Vec<Written
         engine.ensure_follower(live);
     }
     if let Some(over) = over {
-        engine.spawn(part(engine.clone(), live.id, over));
+        engine.spawn(release_sandbox(engine.clone(), live.id, over));
     }
     live.nudge.notify_one();
 }
 
 impl Engine {
     /// A new id.
-    pub fn mint<K: Kind>(&self) -> protocol::id::Id<K> {
+    pub fn mint<K: IdKind>(&self) -> protocol::id::Id<K> {
         protocol::id::Id::from_bits(self.dice().throw())
     }
 }

@@ -13,7 +13,7 @@ use prometheus_client::{
 
 /// The engine's counters and gauges.
 #[derive(Debug)]
-pub struct Counters {
+pub struct EngineCounters {
     registry: Registry,
     commits: Counter<u64, AtomicU64>,
     facts: Counter<u64, AtomicU64>,
@@ -32,7 +32,7 @@ pub struct Counters {
     free: Gauge<i64, AtomicI64>,
 }
 
-impl Default for Counters {
+impl Default for EngineCounters {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("heddle");
         let [commits, facts, heads, requests, failures, calls, folded, searched, large] =
@@ -78,7 +78,7 @@ impl Default for Counters {
     }
 }
 
-impl Counters {
+impl EngineCounters {
     /// All of them in Prometheus's text form.
     pub fn encode(&self) -> String {
         let mut text = String::new();
@@ -139,9 +139,9 @@ impl Counters {
         self.free.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    pub(crate) fn watching(self: &Arc<Self>) -> Watching {
+    pub(crate) fn watching(self: &Arc<Self>) -> WatchedStream {
         self.feeds.inc();
-        Watching(Arc::clone(self))
+        WatchedStream(Arc::clone(self))
     }
 }
 
@@ -151,9 +151,9 @@ fn level(of: usize) -> i64 {
 
 /// One open stream, counted until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Watching(Arc<Counters>);
+pub(crate) struct WatchedStream(Arc<EngineCounters>);
 
-impl Drop for Watching {
+impl Drop for WatchedStream {
     fn drop(&mut self) {
         self.0.feeds.dec();
     }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use kernel::Input;
 use protocol::{SessionId, WorkspaceId};
-use store::Write;
+use store::BatchWrite;
 
 use crate::{
     Engine,
-    broadcast::Flow,
-    fault::{CommitError, Fault},
-    over::{Over, part},
+    broadcast::BroadcastItem,
+    fault::{CommitError, EngineFault},
+    over::{SessionEnding, release_sandbox},
 };
 
 /// The longest pause before somebody looks again at what is damaged.
@@ -37,28 +37,30 @@ impl Engine {
     }
 
     async fn bury(&self, workspace: WorkspaceId, session: SessionId) -> Result<(), CommitError> {
-        let delete = Write::Delete { workspace, session, at: self.now() };
+        let delete = BatchWrite::Delete { workspace, session, at: self.now() };
         match self.store().commit(vec![delete]).await {
             Ok(()) => {}
-            Err(store::CommitError::Conflict { .. }) => return Err(CommitError::NotFound),
-            Err(store::CommitError::Fault(fault)) => return Err(fault.into()),
+            Err(store::BatchError::Conflict { .. }) => return Err(CommitError::NotFound),
+            Err(store::BatchError::Fault(fault)) => return Err(fault.into()),
         }
         let live = self.work(session);
         live.buried.store(true, Ordering::Release);
         live.set(None);
         // Its readers find in the store that it is gone, its follower here.
-        live.flow.tell(Flow::Doubt);
+        live.flow.tell(BroadcastItem::Doubt);
         live.nudge.notify_one();
-        self.spawn(part(self.clone(), session, Over::Deleted));
+        self.spawn(release_sandbox(self.clone(), session, SessionEnding::Deleted));
         Ok(())
     }
 }
 
-impl Fault {
+impl EngineFault {
     /// Whether the disk has damaged what was looked for: trying again at once would find the same.
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Store(fault) => matches!(fault, store::Fault::Damaged(_) | store::Fault::Corrupt(_)),
+            Self::Store(fault) => {
+                matches!(fault, store::StoreFault::Damaged(_) | store::StoreFault::Corrupt(_))
+            }
             Self::Corrupt(_) | Self::Unreadable(_) => true,
             Self::Memory | Self::Unwritable(_) | Self::Contended(_) | Self::Taken(_) | Self::Died => false,
         }
@@ -71,6 +73,6 @@ impl CommitError {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        matches!(self, Self::Fault(Fault::Store(store::Fault::Full { .. })))
+        matches!(self, Self::Fault(EngineFault::Store(store::StoreFault::Full { .. })))
     }
 }

@@ -6,14 +6,14 @@
 use std::future::ready;
 
 use kernel::rules::{
-    Refused,
-    document::{self, Document, Parent, Plain},
+    DocumentRefusal,
+    document::{self, DocumentParent, DocumentRules, PlainDocument},
 };
-use protocol::{Invalid, Stamp, WorkspaceId, id::Id, resource::Resource};
+use protocol::{Invalid, Timestamp, WorkspaceId, id::Id, resource::Resource};
 use serde_json::{Value, json};
-use store::{DocumentQuery, Kind, Listed, Order, Write};
+use store::{BatchWrite, DocumentKind, DocumentQuery, ListOrder, ListedPage};
 
-use crate::{Engine, attempt::Attempt, fault::Fault};
+use crate::{Engine, attempt::PostAttempt, fault::EngineFault};
 
 /// Attempts at a change that others race with. At each one somebody got through, so this many writers of
 /// one document at once all do.
@@ -24,10 +24,10 @@ const RACES: u32 = 256;
 pub enum DocumentError {
     /// The rules refused it.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] DocumentRefusal),
     /// It could not be done.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Fault(#[from] EngineFault),
 }
 
 impl From<Invalid> for DocumentError {
@@ -36,34 +36,34 @@ impl From<Invalid> for DocumentError {
     }
 }
 
-impl From<store::Fault> for DocumentError {
-    fn from(fault: store::Fault) -> Self {
+impl From<store::StoreFault> for DocumentError {
+    fn from(fault: store::StoreFault) -> Self {
         Self::Fault(fault.into())
     }
 }
 
 /// A change of one document: whose, and for which request.
 #[derive(Debug, Clone, Copy)]
-pub struct Errand<'a> {
+pub struct DocumentChange<'a> {
     /// Whose document.
     pub workspace: WorkspaceId,
     /// The request that asks for it, if it is one that may be sent again.
-    pub attempt: Option<&'a Attempt>,
+    pub attempt: Option<&'a PostAttempt>,
 }
 
 /// Which documents of a workspace: newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentList {
     /// Only those below this one.
-    pub parent: Option<Parent>,
+    pub parent: Option<DocumentParent>,
     /// Made at this time or after it.
-    pub created_gte: Option<Stamp>,
+    pub created_gte: Option<Timestamp>,
     /// Made at this time or before it.
-    pub created_lte: Option<Stamp>,
+    pub created_lte: Option<Timestamp>,
     /// Whether archived ones are listed too.
     pub include_archived: bool,
     /// Behind the one that was made then and has this id.
-    pub after: Option<(Stamp, u128)>,
+    pub after: Option<(Timestamp, u128)>,
     /// How many at most.
     pub limit: usize,
     /// Bytes of them at most; but one always comes.
@@ -93,7 +93,7 @@ enum Change {
     /// Nothing is to be written.
     Nothing(Vec<u8>),
     /// These writes; the answer.
-    Writes(Vec<Write>, Vec<u8>),
+    Writes(Vec<BatchWrite>, Vec<u8>),
 }
 
 impl Engine {
@@ -101,7 +101,7 @@ impl Engine {
     ///
     /// # Errors
     /// There is none, as [`document::missing`] says it.
-    pub async fn document<D: Document>(
+    pub async fn document<D: DocumentRules>(
         &self,
         workspace: WorkspaceId,
         id: Id<D::Kind>,
@@ -111,12 +111,12 @@ impl Engine {
 
     /// The document in this version, or as it is now. Whether it is archived is the same for all versions.
     /// `None`: there is none.
-    pub async fn document_in<D: Document>(
+    pub async fn document_in<D: DocumentRules>(
         &self,
         workspace: WorkspaceId,
         id: Id<D::Kind>,
         version: Option<u64>,
-    ) -> Result<Option<D>, Fault> {
+    ) -> Result<Option<D>, EngineFault> {
         let Some(Stored { value: now, .. }) = self.look::<D>(workspace, id, None).await? else {
             return Ok(None);
         };
@@ -131,9 +131,9 @@ impl Engine {
     ///
     /// # Errors
     /// Another has its unique key; what it is below is not there, or archived.
-    pub async fn create_document<D: Document>(
+    pub async fn create_document<D: DocumentRules>(
         &self,
-        errand: Errand<'_>,
+        errand: DocumentChange<'_>,
         document: &D,
     ) -> Result<Vec<u8>, DocumentError> {
         self.change(errand, || async {
@@ -141,7 +141,7 @@ impl Engine {
             let parent = self.parent(errand.workspace, document).await?;
             let row = row(errand.workspace, document)?;
             let body = row.body.clone();
-            Ok(Change::Writes(parent.into_iter().chain([Write::Create(row)]).collect(), body))
+            Ok(Change::Writes(parent.into_iter().chain([BatchWrite::Create(row)]).collect(), body))
         })
         .await
     }
@@ -150,9 +150,9 @@ impl Engine {
     ///
     /// # Errors
     /// What the rules refuse.
-    pub async fn create_plain<D: Plain>(
+    pub async fn create_plain<D: PlainDocument>(
         &self,
-        errand: Errand<'_>,
+        errand: DocumentChange<'_>,
         body: Value,
     ) -> Result<Vec<u8>, DocumentError> {
         let made = document::create::<D>(body, self.mint(), self.now())?;
@@ -165,12 +165,12 @@ impl Engine {
     /// There is none; what `decide` refuses; another has its unique key.
     pub async fn revise_document<D, F>(
         &self,
-        errand: Errand<'_>,
+        errand: DocumentChange<'_>,
         id: Id<D::Kind>,
         decide: impl Fn(D) -> F,
     ) -> Result<Vec<u8>, DocumentError>
     where
-        D: Document,
+        D: DocumentRules,
         F: Future<Output = Result<Option<D>, DocumentError>>,
     {
         self.change(errand, || async {
@@ -181,9 +181,9 @@ impl Engine {
             self.free(errand.workspace, &next).await?;
             let version = next.version().unwrap_or(stored.version);
             let revision = stored.revision + 1;
-            let next = store::Document { revision, version, ..row(errand.workspace, &next)? };
+            let next = store::StoredDocument { revision, version, ..row(errand.workspace, &next)? };
             let body = next.body.clone();
-            Ok(Change::Writes(vec![Write::Revise(next)], body))
+            Ok(Change::Writes(vec![BatchWrite::Revise(next)], body))
         })
         .await
     }
@@ -192,9 +192,9 @@ impl Engine {
     ///
     /// # Errors
     /// There is none; what the rules refuse.
-    pub async fn revise_plain<D: Plain>(
+    pub async fn revise_plain<D: PlainDocument>(
         &self,
-        errand: Errand<'_>,
+        errand: DocumentChange<'_>,
         id: Id<D::Kind>,
         body: Value,
     ) -> Result<Vec<u8>, DocumentError> {
@@ -207,9 +207,9 @@ impl Engine {
     ///
     /// # Errors
     /// There is none.
-    pub async fn archive_document<D: Document>(
+    pub async fn archive_document<D: DocumentRules>(
         &self,
-        errand: Errand<'_>,
+        errand: DocumentChange<'_>,
         id: Id<D::Kind>,
     ) -> Result<Vec<u8>, DocumentError> {
         let decide = |stored: D| ready(Ok(document::archive(&stored, self.now())));
@@ -220,9 +220,9 @@ impl Engine {
     ///
     /// # Errors
     /// There is none.
-    pub async fn delete_document<D: Document>(
+    pub async fn delete_document<D: DocumentRules>(
         &self,
-        errand: Errand<'_>,
+        errand: DocumentChange<'_>,
         id: Id<D::Kind>,
     ) -> Result<Vec<u8>, DocumentError> {
         self.drop_document::<D, _>(errand, id, || ready(Ok(None))).await
@@ -235,41 +235,41 @@ impl Engine {
     /// There is none; what `guard` refuses.
     pub(crate) async fn drop_document<D, F>(
         &self,
-        errand: Errand<'_>,
+        errand: DocumentChange<'_>,
         id: Id<D::Kind>,
         guard: impl Fn() -> F,
     ) -> Result<Vec<u8>, DocumentError>
     where
-        D: Document,
-        F: Future<Output = Result<Option<Write>, DocumentError>>,
+        D: DocumentRules,
+        F: Future<Output = Result<Option<BatchWrite>, DocumentError>>,
     {
         let gone = written(&json!({"id": id, "type": D::DELETED}))?;
         self.change(errand, || async {
             self.stored::<D>(errand.workspace, id).await?;
             let guard = guard().await?;
-            let drop = Write::Drop { workspace: errand.workspace, kind: kind::<D>(), id: id.bits() };
+            let drop = BatchWrite::Drop { workspace: errand.workspace, kind: kind::<D>(), id: id.bits() };
             Ok(Change::Writes(guard.into_iter().chain([drop]).collect(), gone.clone()))
         })
         .await
     }
 
     /// Some documents of a workspace, newest first.
-    pub async fn documents<D: Document>(
+    pub async fn documents<D: DocumentRules>(
         &self,
         workspace: WorkspaceId,
         list: &DocumentList,
-    ) -> Result<DocumentPage<D, (Stamp, u128)>, Fault> {
+    ) -> Result<DocumentPage<D, (Timestamp, u128)>, EngineFault> {
         let query = DocumentQuery {
             parent: list.parent.as_ref().map(|parent| parent.id),
             created_gte: list.created_gte,
             created_lte: list.created_lte,
             include_archived: list.include_archived,
-            order: Order::Descending,
+            order: ListOrder::Descending,
             after: list.after,
             bytes: list.bytes,
             ..DocumentQuery::new(workspace, kind::<D>(), list.limit)
         };
-        let Listed { items: rows, cut } = self.store().documents(query).await?;
+        let ListedPage { items: rows, cut } = self.store().documents(query).await?;
         let more = cut || rows.len() == list.limit;
         let last = rows.last().map(|row| (row.created_at, row.id));
         let items = rows.into_iter().filter_map(listed::<D>).collect();
@@ -281,7 +281,7 @@ impl Engine {
     ///
     /// # Errors
     /// There is no such document.
-    pub async fn versions<D: Document>(
+    pub async fn versions<D: DocumentRules>(
         &self,
         workspace: WorkspaceId,
         id: Id<D::Kind>,
@@ -298,7 +298,7 @@ impl Engine {
         Ok(DocumentPage { items, more: last.filter(|_| more) })
     }
 
-    async fn stored<D: Document>(
+    async fn stored<D: DocumentRules>(
         &self,
         workspace: WorkspaceId,
         id: Id<D::Kind>,
@@ -306,18 +306,22 @@ impl Engine {
         Ok(self.look(workspace, id, None).await?.ok_or_else(|| document::missing::<D>(id))?)
     }
 
-    async fn look<D: Document>(
+    async fn look<D: DocumentRules>(
         &self,
         workspace: WorkspaceId,
         id: Id<D::Kind>,
         version: Option<u64>,
-    ) -> Result<Option<Stored<D>>, Fault> {
+    ) -> Result<Option<Stored<D>>, EngineFault> {
         let row = self.store().document(workspace, kind::<D>(), id.bits(), version).await?;
         row.map(read).transpose()
     }
 
     /// Refuses a unique key that another document has.
-    async fn free<D: Document>(&self, workspace: WorkspaceId, document: &D) -> Result<(), DocumentError> {
+    async fn free<D: DocumentRules>(
+        &self,
+        workspace: WorkspaceId,
+        document: &D,
+    ) -> Result<(), DocumentError> {
         let Some(key) = document.unique_key() else { return Ok(()) };
         let found = self.store().find(workspace, kind::<D>(), key).await?;
         match found.filter(|found| found.id != document.id().bits()) {
@@ -327,22 +331,26 @@ impl Engine {
     }
 
     /// What expects that what a new document is below is live until it is made, if it is below anything.
-    async fn parent<D: Document>(
+    async fn parent<D: DocumentRules>(
         &self,
         workspace: WorkspaceId,
         document: &D,
-    ) -> Result<Option<Write>, DocumentError> {
+    ) -> Result<Option<BatchWrite>, DocumentError> {
         let Some(parent) = document.parent() else { return Ok(None) };
-        let (kind, id) = (Kind::new(parent.kind), parent.id);
+        let (kind, id) = (DocumentKind::new(parent.kind), parent.id);
         match self.store().document(workspace, kind, id, None).await? {
             None => Err(parent.missing().into()),
             Some(found) if found.archived_at.is_some() => Err(parent.archived().into()),
-            Some(_) => Ok(Some(Write::ExpectLive { workspace, kind, id, version: None })),
+            Some(_) => Ok(Some(BatchWrite::ExpectLive { workspace, kind, id, version: None })),
         }
     }
 
     /// Decides and writes until nobody was in between.
-    async fn change<F>(&self, errand: Errand<'_>, decide: impl Fn() -> F) -> Result<Vec<u8>, DocumentError>
+    async fn change<F>(
+        &self,
+        errand: DocumentChange<'_>,
+        decide: impl Fn() -> F,
+    ) -> Result<Vec<u8>, DocumentError>
     where
         F: Future<Output = Result<Change, DocumentError>>,
     {
@@ -353,33 +361,37 @@ impl Engine {
                     writes.extend(errand.attempt.map(|attempt| attempt.answered(&answer, self.now())));
                     match self.keep(writes).await {
                         Ok(()) => return Ok(answer),
-                        Err(store::CommitError::Conflict { .. }) => {}
-                        Err(store::CommitError::Fault(fault)) => return Err(fault.into()),
+                        Err(store::BatchError::Conflict { .. }) => {}
+                        Err(store::BatchError::Fault(fault)) => return Err(fault.into()),
                     }
                 }
             }
         }
-        Err(Fault::Contended(RACES).into())
+        Err(EngineFault::Contended(RACES).into())
     }
 }
 
 /// Under which word the store keeps it.
-const fn kind<D: Document>() -> Kind {
-    Kind::new(D::KIND)
+const fn kind<D: DocumentRules>() -> DocumentKind {
+    DocumentKind::new(D::KIND)
 }
 
 /// What expects that it is there and not archived, and that it has this version, if one is named.
-pub(crate) fn live<D: Document>(workspace: WorkspaceId, id: Id<D::Kind>, version: Option<u64>) -> Write {
-    Write::ExpectLive { workspace, kind: kind::<D>(), id: id.bits(), version }
+pub(crate) fn live<D: DocumentRules>(
+    workspace: WorkspaceId,
+    id: Id<D::Kind>,
+    version: Option<u64>,
+) -> BatchWrite {
+    BatchWrite::ExpectLive { workspace, kind: kind::<D>(), id: id.bits(), version }
 }
 
-fn written<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
-    serde_json::to_vec(value).map_err(Fault::unwritable)
+fn written<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, EngineFault> {
+    serde_json::to_vec(value).map_err(EngineFault::unwritable)
 }
 
 /// The row that keeps a new one.
-fn row<D: Document>(workspace: WorkspaceId, document: &D) -> Result<store::Document, Fault> {
-    Ok(store::Document {
+fn row<D: DocumentRules>(workspace: WorkspaceId, document: &D) -> Result<store::StoredDocument, EngineFault> {
+    Ok(store::StoredDocument {
         kind: kind::<D>(),
         id: document.id().bits(),
         revision: 1,
@@ -394,14 +406,14 @@ fn row<D: Document>(workspace: WorkspaceId, document: &D) -> Result<store::Docum
     })
 }
 
-fn read<D: Document>(row: store::Document) -> Result<Stored<D>, Fault> {
+fn read<D: DocumentRules>(row: store::StoredDocument) -> Result<Stored<D>, EngineFault> {
     let value = serde_json::from_slice(&row.body)
-        .map_err(|wrong| Fault::Unreadable(format!("a stored {} cannot be read: {wrong}", D::KIND)))?;
+        .map_err(|wrong| EngineFault::Unreadable(format!("a stored {} cannot be read: {wrong}", D::KIND)))?;
     Ok(Stored { value, revision: row.revision, version: row.version })
 }
 
 /// What a list shows of a row. One that is damaged is left out and named, for a list is of many.
-fn listed<D: Document>(row: store::Document) -> Option<D> {
+fn listed<D: DocumentRules>(row: store::StoredDocument) -> Option<D> {
     let (kind, id) = (D::KIND, row.id);
     match read(row) {
         Ok(stored) => Some(stored.value),

@@ -1,12 +1,12 @@
 //! Environments: removed only where no session uses them, or by force.
 
-use kernel::rules::{Refused, environment};
+use kernel::rules::{DocumentRefusal, environment};
 use protocol::{EnvironmentId, environment::Environment};
-use store::Write;
+use store::BatchWrite;
 
 use crate::{
     Engine,
-    documents::{DocumentError, Errand},
+    documents::{DocumentChange, DocumentError},
 };
 
 impl Engine {
@@ -17,16 +17,16 @@ impl Engine {
     /// There is none; sessions use it.
     pub async fn delete_environment(
         &self,
-        errand: Errand<'_>,
+        errand: DocumentChange<'_>,
         id: EnvironmentId,
         force: bool,
     ) -> Result<Vec<u8>, DocumentError> {
         self.drop_document::<Environment, _>(errand, id, || async {
             let sessions = self.store().using(id).await?;
             let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
-            environment::delete(id, sessions, force).map_err(Refused::from)?;
+            environment::delete(id, sessions, force).map_err(DocumentRefusal::from)?;
             // Nor may one come in between.
-            Ok((!force).then_some(Write::ExpectUnused { environment: id }))
+            Ok((!force).then_some(BatchWrite::ExpectUnused { environment: id }))
         })
         .await
     }

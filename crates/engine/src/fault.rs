@@ -4,10 +4,10 @@ use kernel::Refusal;
 
 /// The engine could not do its work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum EngineFault {
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] store::Fault),
+    Store(#[from] store::StoreFault),
     /// The log or a head row is not what this build writes.
     #[error("the store holds something that cannot be read: {0}")]
     Corrupt(&'static str),
@@ -31,7 +31,7 @@ pub enum Fault {
     Died,
 }
 
-impl Fault {
+impl EngineFault {
     pub(crate) fn unreadable(wrong: serde_json::Error) -> Self {
         Self::Unreadable(wrong.to_string())
     }
@@ -61,12 +61,12 @@ pub enum CommitError {
     Stopping,
     /// It could not be done.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Fault(#[from] EngineFault),
 }
 
-impl From<store::Fault> for CommitError {
-    fn from(fault: store::Fault) -> Self {
-        Self::Fault(Fault::Store(fault))
+impl From<store::StoreFault> for CommitError {
+    fn from(fault: store::StoreFault) -> Self {
+        Self::Fault(EngineFault::Store(fault))
     }
 }
 
@@ -81,11 +81,11 @@ pub enum FollowError {
     UnknownCursor,
     /// It could not be done.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Fault(#[from] EngineFault),
 }
 
-impl From<store::Fault> for FollowError {
-    fn from(fault: store::Fault) -> Self {
-        Self::Fault(Fault::Store(fault))
+impl From<store::StoreFault> for FollowError {
+    fn from(fault: store::StoreFault) -> Self {
+        Self::Fault(EngineFault::Store(fault))
     }
 }

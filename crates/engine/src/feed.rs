@@ -15,13 +15,13 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::{
     Engine, blobs,
-    broadcast::{Flow, Heard},
-    counters::Watching,
-    fault::{Fault, FollowError},
+    broadcast::{BroadcastHeard, BroadcastItem},
+    counters::WatchedStream,
+    fault::{EngineFault, FollowError},
     log,
-    published::{Commit, Post, written},
-    sessions::Watch,
-    summary::Summary,
+    published::{LoggedEvent, PublishedCommit, written},
+    sessions::WatchedSession,
+    summary::SessionSummary,
 };
 
 /// Bytes of history read at once, and of frames that wait behind the one being written: what a reader who has
@@ -39,7 +39,7 @@ pub struct Previews {
 
 /// One thing a reader is shown.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Frame {
+pub enum FeedFrame {
     /// A processed event; the reader's cursor moves to it.
     Event(Arc<Event>),
     /// An event that waits in the queue; no cursor moves.
@@ -95,13 +95,13 @@ pub struct Feed {
     request: Option<EventId>,
     followed: u64,
     started: BTreeSet<EventId>,
-    _watching: Watching,
+    _watching: WatchedStream,
 }
 
 /// A frame that waits to be taken, and where its event stands in the log.
 #[derive(Debug)]
 struct Waiting {
-    frame: Frame,
+    frame: FeedFrame,
     at: Option<At>,
 }
 
@@ -118,7 +118,7 @@ struct At {
 /// The place in a session's flow.
 #[derive(Debug)]
 struct Ear {
-    live: Watch,
+    live: WatchedSession,
     next: u64,
 }
 
@@ -143,7 +143,7 @@ impl Engine {
         let ear = Ear { next: live.flow.listen(), live };
         let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
         let head = head.ok_or(FollowError::NotFound)?;
-        let summary = Summary::read(&head.body)?;
+        let summary = SessionSummary::read(&head.body)?;
         let primary = summary.primary().ok_or(FollowError::NotFound)?;
         if thread.is_some_and(|thread| !summary.has(thread)) {
             return Err(FollowError::NotFound);
@@ -162,7 +162,7 @@ impl Engine {
             },
         };
         let over = head.archived_at.is_some() || thread.is_some_and(|thread| summary.is_over(thread));
-        let last_word = |post: &Post| post.seen(viewer).is_some() && closes(&post.event.body, viewer);
+        let last_word = |post: &LoggedEvent| post.seen(viewer).is_some() && closes(&post.event.body, viewer);
         let closing = if over { log::last(self, session, head.position, last_word).await? } else { None };
         let next = closing.map_or(next, |closing| next.min(closing));
         Ok(Feed {
@@ -210,18 +210,21 @@ impl Feed {
     ///
     /// # Errors
     /// The log cannot be read. The reader may come back with its cursor.
-    pub async fn next(&mut self) -> Result<Option<Frame>, Fault> {
+    pub async fn next(&mut self) -> Result<Option<FeedFrame>, EngineFault> {
         loop {
             if let Some(Waiting { frame, at }) = self.waiting.front() {
                 // Read before it is taken: dropping the future must lose nothing.
                 let frame = match frame {
-                    Frame::Event(event) if blobs::extra_bytes(event) > 0 => {
+                    FeedFrame::Event(event) if blobs::extra_bytes(event) > 0 => {
                         let _turn = self.engine.reading().turn().await;
-                        Frame::Event(blobs::shown(&self.engine, self.ear.live.id, Arc::clone(event)).await)
+                        FeedFrame::Event(
+                            blobs::shown(&self.engine, self.ear.live.id, Arc::clone(event)).await,
+                        )
                     }
-                    Frame::Event(_) | Frame::Queued(_) | Frame::Start { .. } | Frame::Delta { .. } => {
-                        frame.clone()
-                    }
+                    FeedFrame::Event(_)
+                    | FeedFrame::Queued(_)
+                    | FeedFrame::Start { .. }
+                    | FeedFrame::Delta { .. } => frame.clone(),
                 };
                 self.told = *at;
                 self.waiting.pop_front();
@@ -245,18 +248,22 @@ impl Feed {
                 }
             };
             match heard {
-                Heard::Flow(Flow::Commit(commit)) if commit.first > self.next => self.fall_behind(),
-                Heard::Flow(Flow::Commit(commit)) => self.show(&commit),
+                BroadcastHeard::Flow(BroadcastItem::Commit(commit)) if commit.first > self.next => {
+                    self.fall_behind();
+                }
+                BroadcastHeard::Flow(BroadcastItem::Commit(commit)) => self.show(&commit),
                 // Nothing is missed: the log has it, and what is told after it stands behind it.
-                Heard::Flow(Flow::Moved) => self.behind = true,
-                Heard::Flow(Flow::Start { request, event, kind }) => self.start(request, event, kind),
-                Heard::Flow(Flow::Delta { request, event, index, text }) => {
+                BroadcastHeard::Flow(BroadcastItem::Moved) => self.behind = true,
+                BroadcastHeard::Flow(BroadcastItem::Start { request, event, kind }) => {
+                    self.start(request, event, kind);
+                }
+                BroadcastHeard::Flow(BroadcastItem::Delta { request, event, index, text }) => {
                     if self.request == Some(request) && self.started.contains(&event) {
-                        let frame = Frame::Delta { event, index, text };
+                        let frame = FeedFrame::Delta { event, index, text };
                         self.waiting.push_back(Waiting { frame, at: None });
                     }
                 }
-                Heard::Flow(Flow::Doubt) | Heard::Lagged => self.fall_behind(),
+                BroadcastHeard::Flow(BroadcastItem::Doubt) | BroadcastHeard::Lagged => self.fall_behind(),
             }
         }
     }
@@ -283,7 +290,7 @@ impl Feed {
         self.started.clear();
     }
 
-    async fn catch_up(&mut self) -> Result<(), Fault> {
+    async fn catch_up(&mut self) -> Result<(), EngineFault> {
         let session = self.ear.live.id;
         let engine = self.engine.clone();
         let (reading, first) = (engine.reading(), self.within.unwrap_or(self.next));
@@ -310,7 +317,7 @@ impl Feed {
             let shared = large.then(|| reading.find(session, row.first)).flatten();
             let commit = match &shared {
                 Some(commit) => Arc::clone(commit),
-                None => Arc::new(Commit::read(row)?),
+                None => Arc::new(PublishedCommit::read(row)?),
             };
             self.show(&commit);
             if large && shared.is_none() {
@@ -325,7 +332,7 @@ impl Feed {
     }
 
     /// Shows what a commit holds from `next` on, or as much of it as may wait.
-    fn show(&mut self, commit: &Commit) {
+    fn show(&mut self, commit: &PublishedCommit) {
         self.within = None;
         let mut waiting = 0;
         for post in &commit.posts {
@@ -352,14 +359,14 @@ impl Feed {
             }
             let at = Some(At { position: post.position, first: commit.first, large: commit.bytes > CHUNK });
             if post.queued {
-                self.waiting.push_back(Waiting { frame: Frame::Queued(event), at });
+                self.waiting.push_back(Waiting { frame: FeedFrame::Queued(event), at });
                 continue;
             }
             if !is_followed {
                 self.follow(&event);
             }
             self.ended = closes(&event.body, self.viewer);
-            self.waiting.push_back(Waiting { frame: Frame::Event(event), at });
+            self.waiting.push_back(Waiting { frame: FeedFrame::Event(event), at });
         }
         self.next = self.next.max(commit.end);
         self.followed = self.followed.max(commit.end);
@@ -378,9 +385,9 @@ impl Feed {
     /// Bytes of the frames that wait to be taken.
     pub fn waiting_bytes(&self) -> usize {
         let bytes = |waiting: &Waiting| match &waiting.frame {
-            Frame::Event(event) | Frame::Queued(event) => written(event),
-            Frame::Start { .. } => 0,
-            Frame::Delta { text, .. } => text.len(),
+            FeedFrame::Event(event) | FeedFrame::Queued(event) => written(event),
+            FeedFrame::Start { .. } => 0,
+            FeedFrame::Delta { text, .. } => text.len(),
         };
         self.waiting.iter().map(bytes).sum()
     }
@@ -395,7 +402,7 @@ impl Feed {
             && self.request == Some(request)
             && self.started.insert(event)
         {
-            self.waiting.push_back(Waiting { frame: Frame::Start { event, kind }, at: None });
+            self.waiting.push_back(Waiting { frame: FeedFrame::Start { event, kind }, at: None });
         }
     }
 }

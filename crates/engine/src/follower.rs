@@ -9,7 +9,9 @@ use kernel::{Want, wants};
 use protocol::limits;
 use tokio::task::{AbortHandle, Id, JoinSet};
 
-use crate::{Engine, damaged, fault::CommitError, jobs, live::Live, lock::lock, sessions::Work};
+use crate::{
+    Engine, damaged, fault::CommitError, jobs, live::LiveSession, lock::lock, sessions::WorkedSession,
+};
 
 /// How often a follower looks again without a nudge.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -18,7 +20,7 @@ const DOUBT: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Makes sure that a follower runs the session's jobs.
-    pub(crate) fn ensure_follower(&self, live: &Work) {
+    pub(crate) fn ensure_follower(&self, live: &WorkedSession) {
         let begin = !std::mem::replace(&mut lock(&live.inbox).followed, true);
         if begin {
             self.spawn_for(live.id, "session-follower", run(self.clone(), live.clone()));
@@ -35,7 +37,7 @@ struct Jobs {
 
 /// Gives the session up when the follower ends, however it ends.
 struct Following {
-    live: Work,
+    live: WorkedSession,
     /// Whether it was given up already.
     over: bool,
 }
@@ -53,7 +55,7 @@ impl Drop for Following {
     }
 }
 
-async fn run(engine: Engine, live: Work) {
+async fn run(engine: Engine, live: WorkedSession) {
     let mut following = Following { live: live.clone(), over: false };
     let stop = engine.stop_token();
     let mut jobs = Jobs::default();
@@ -81,7 +83,7 @@ async fn run(engine: Engine, live: Work) {
                 let want = jobs.forget(id);
                 if let (Err(wrong), Some(want)) = (ended, want) && wrong.is_panic() {
                     tracing::error!(session = %live.id, "a job panicked");
-                    jobs.begin(want.clone(), jobs::collapse(engine.clone(), live.clone(), want));
+                    jobs.begin(want.clone(), jobs::panic_outcome(engine.clone(), live.clone(), want));
                 }
             }
             () = tokio::time::sleep(if doubted { pause } else { SWEEP }) => {
@@ -97,7 +99,7 @@ async fn run(engine: Engine, live: Work) {
 
 /// Reads a session again of which nobody knows what it wants; gives the pause before the next time, and none
 /// when there is nothing left to follow.
-async fn look_again(engine: &Engine, live: &Live, pause: Duration) -> Option<Duration> {
+async fn look_again(engine: &Engine, live: &LiveSession, pause: Duration) -> Option<Duration> {
     match engine.touch(live.id).await {
         Err(CommitError::NotFound | CommitError::Stopping) => None,
         Err(wrong) if wrong.is_damage() => {
@@ -114,7 +116,7 @@ async fn look_again(engine: &Engine, live: &Live, pause: Duration) -> Option<Dur
 
 /// Ends the following if nothing is wanted, which a state in doubt does not say. A commit that wants
 /// something again finds the flag down.
-fn retire(live: &Live) -> bool {
+fn retire(live: &LiveSession) -> bool {
     let mut inbox = lock(&live.inbox);
     let idle = live.current().is_some_and(|state| wants(&state.session).is_empty());
     if idle {
@@ -124,7 +126,7 @@ fn retire(live: &Live) -> bool {
 }
 
 impl Jobs {
-    fn reconcile(&mut self, engine: &Engine, live: &Work) {
+    fn reconcile(&mut self, engine: &Engine, live: &WorkedSession) {
         let Some(state) = live.current() else { return };
         let wanted = wants(&state.session);
         self.running.retain(|want, job| {

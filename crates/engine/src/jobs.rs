@@ -3,36 +3,36 @@
 use std::time::Duration;
 
 use kernel::{
-    Input, Piece, Want,
-    answer::{Blocks, empty},
-    call::Runner,
-    thread::Request,
+    Input, TranscriptPiece, Want,
+    answer::{BlockFollower, empty},
+    call::CallRunner,
+    thread::ModelRequest,
 };
 use protocol::{
-    EventId, SessionId, Stamp, ThreadId, limits,
-    prompt::{Answer, Delta, DeltaKind, Failure, FailureClass, Prompt},
+    EventId, SessionId, ThreadId, Timestamp, limits,
+    prompt::{AnswerDelta, DeltaKind, FailureClass, ModelAnswer, ModelFailure, Prompt},
     routes::Route,
-    usage::Tokens,
+    usage::RequestTokens,
 };
 use tokio::time::Instant;
 
 use crate::{
     Engine, blobs,
-    broadcast::Flow,
+    broadcast::BroadcastItem,
     calls,
-    fault::Fault,
-    live::Live,
+    fault::EngineFault,
+    live::LiveSession,
     lock::lock,
     log,
     outcome::{deliver, failed, ran},
-    sessions::Work,
+    sessions::WorkedSession,
 };
 
 /// Does what is wanted and brings the outcome home.
-pub(crate) async fn run(engine: Engine, live: Work, want: Want) {
+pub(crate) async fn run(engine: Engine, live: WorkedSession, want: Want) {
     let input = match want {
         Want::Ask { thread, request } => ask(&engine, &live, thread, request).await,
-        Want::Run { thread, call, runner: Runner::Builtin(tool) } => {
+        Want::Run { thread, call, runner: CallRunner::Builtin(tool) } => {
             let Some((input, kept)) = calls::run(&engine, &live, thread, call, tool).await else { return };
             deliver(&engine, &live, input).await;
             // Until here no sweep could take what the outcome names.
@@ -51,7 +51,7 @@ pub(crate) async fn run(engine: Engine, live: Work, want: Want) {
 
 /// How long it is until `at`: by the clock on the wall, since it may have been asked for in another life, but
 /// no longer than was asked for when it was. A clock that was set back makes no pause longer.
-fn pause(engine: &Engine, live: &Live, thread: ThreadId, at: Stamp) -> Duration {
+fn pause(engine: &Engine, live: &LiveSession, thread: ThreadId, at: Timestamp) -> Duration {
     let asked = live.current().and_then(|state| {
         let since = state.session.thread(thread)?.updated_at;
         Some(at.since(since))
@@ -61,7 +61,7 @@ fn pause(engine: &Engine, live: &Live, thread: ThreadId, at: Stamp) -> Duration 
 
 /// What a job that panicked comes to: an outcome that counts, so that a poisoned prompt or call does not
 /// loop.
-pub(crate) async fn collapse(engine: Engine, live: Work, want: Want) {
+pub(crate) async fn panic_outcome(engine: Engine, live: WorkedSession, want: Want) {
     let input = match want {
         Want::Ask { thread, request } => {
             let failure = unavailable("the server failed while it asked the model; its log says why");
@@ -73,7 +73,7 @@ pub(crate) async fn collapse(engine: Engine, live: Work, want: Want) {
     deliver(&engine, &live, input).await;
 }
 
-async fn ask(engine: &Engine, live: &Live, thread: ThreadId, request: EventId) -> Option<Input> {
+async fn ask(engine: &Engine, live: &LiveSession, thread: ThreadId, request: EventId) -> Option<Input> {
     let (open, attempt, told_results) = {
         let state = live.current()?;
         let state = state.session.thread(thread)?;
@@ -116,7 +116,7 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
-    fn of(&self, failure: &Failure) {
+    fn of(&self, failure: &ModelFailure) {
         let Self { session, thread, attempt, .. } = self;
         let route = self.route.map_or("", |route| route.pattern.as_str());
         let (class, status) = (failure.class.name(), failure.status);
@@ -127,29 +127,29 @@ impl Told<'_> {
 
 /// What a provider names as what it refuses. The history that it was asked with is still in memory; where it
 /// is not, nothing is known to be named.
-fn named(live: &Live, thread: ThreadId, failure: &Failure) -> Vec<Piece> {
+fn named(live: &LiveSession, thread: ThreadId, failure: &ModelFailure) -> Vec<TranscriptPiece> {
     let scrolls = lock(&live.scrolls);
     scrolls.get(&thread).map(|scroll| scroll.transcript.pieces(&failure.spots)).unwrap_or_default()
 }
 
-async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Result<Prompt, Fault> {
+async fn prompt(engine: &Engine, live: &LiveSession, thread: ThreadId) -> Result<Prompt, EngineFault> {
     let mut prompt = log::prompt(engine, live, thread).await?;
     blobs::fill(engine, live.id, &mut prompt).await;
     Ok(prompt)
 }
 
-fn unreadable(live: &Live, fault: &Fault) -> Failure {
+fn unreadable(live: &LiveSession, fault: &EngineFault) -> ModelFailure {
     tracing::error!(session = %live.id, %fault, "a thread's history cannot be read");
     unavailable("the session's history could not be read; the server's log says why")
 }
 
-fn unavailable(message: &str) -> Failure {
-    Failure {
+fn unavailable(message: &str) -> ModelFailure {
+    ModelFailure {
         class: FailureClass::Unavailable,
         status: None,
         message: message.into(),
         retry_after: None,
-        tokens: Tokens::default(),
+        tokens: RequestTokens::default(),
         spots: Vec::new(),
     }
 }
@@ -157,17 +157,17 @@ fn unavailable(message: &str) -> Failure {
 /// Asks, and says how long that took without the wait for a turn.
 async fn answer(
     engine: &Engine,
-    live: &Live,
-    request: Request,
+    live: &LiveSession,
+    request: ModelRequest,
     prompt: &Prompt,
-) -> (Result<Answer, Failure>, Duration) {
+) -> (Result<ModelAnswer, ModelFailure>, Duration) {
     let Some(route) = engine.routes().route(&prompt.model) else {
-        let failure = Failure {
+        let failure = ModelFailure {
             class: FailureClass::NoRoute,
             status: None,
             message: format!("no route answers for the model `{}` any more; see [routes]", prompt.model),
             retry_after: None,
-            tokens: Tokens::default(),
+            tokens: RequestTokens::default(),
             spots: Vec::new(),
         };
         return (Err(failure), Duration::ZERO);
@@ -178,7 +178,8 @@ async fn answer(
         None => None,
     };
     engine.counters().asked();
-    let mut preview = Preview { live, request, blocks: Blocks::of(request), places: Vec::new(), told: None };
+    let mut preview =
+        Preview { live, request, blocks: BlockFollower::of(request), places: Vec::new(), told: None };
     let began = Instant::now();
     let result = engine.oracle().ask(prompt, &mut |delta| preview.hear(delta)).await;
     let took = began.elapsed();
@@ -195,9 +196,9 @@ async fn answer(
 
 /// Tells the watchers of an answer while it is being written, under the ids it will have.
 struct Preview<'a> {
-    live: &'a Live,
-    request: Request,
-    blocks: Blocks,
+    live: &'a LiveSession,
+    request: ModelRequest,
+    blocks: BlockFollower,
     /// By block index: the event, its entry, and whether its start has been told.
     places: Vec<(EventId, usize, DeltaKind)>,
     /// The event whose start was told last; blocks come in order.
@@ -205,33 +206,38 @@ struct Preview<'a> {
 }
 
 impl Preview<'_> {
-    fn hear(&mut self, delta: Delta) {
+    fn hear(&mut self, delta: AnswerDelta) {
         match delta {
-            Delta::Start { index, kind } => {
+            AnswerDelta::Start { index, kind } => {
                 if index != self.places.len() {
                     return;
                 }
                 let place = self.blocks.place(index, kind);
                 self.places.push((place.event, place.entry, kind));
                 if kind == DeltaKind::Thinking {
-                    self.tell(Flow::Start { request: self.request.id, event: place.event, kind });
+                    self.tell(BroadcastItem::Start { request: self.request.id, event: place.event, kind });
                 }
             }
-            Delta::Text { index, text } => {
+            AnswerDelta::Text { index, text } => {
                 let Some((event, entry, kind)) = self.places.get(index).copied() else { return };
                 if text.is_empty() {
                     return;
                 }
                 // Told with the first text: an empty block makes no event and must not start one.
                 if self.told.replace(event) != Some(event) {
-                    self.tell(Flow::Start { request: self.request.id, event, kind });
+                    self.tell(BroadcastItem::Start { request: self.request.id, event, kind });
                 }
-                self.tell(Flow::Delta { request: self.request.id, event, index: entry, text: text.into() });
+                self.tell(BroadcastItem::Delta {
+                    request: self.request.id,
+                    event,
+                    index: entry,
+                    text: text.into(),
+                });
             }
         }
     }
 
-    fn tell(&self, flow: Flow) {
+    fn tell(&self, flow: BroadcastItem) {
         self.live.flow.tell(flow);
     }
 }

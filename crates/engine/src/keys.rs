@@ -3,16 +3,16 @@
 use core::fmt;
 
 use protocol::{
-    Stamp, WorkspaceId,
+    Timestamp, WorkspaceId,
     id::{ApiKeyId, Id},
     routes::OWN_KEY,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use store::{CommitError, Document, DocumentQuery, Fault, Kind, Store, Write};
+use store::{BatchError, BatchWrite, DocumentKind, DocumentQuery, Store, StoreFault, StoredDocument};
 
 /// The word for keys where they are kept.
-const KIND: Kind = Kind::new("api_key");
+const KIND: DocumentKind = DocumentKind::new("api_key");
 /// Bytes that a secret carries.
 const SECRET_BYTES: usize = 32;
 /// Attempts at a change of a key that others change at the same time.
@@ -22,32 +22,32 @@ const LISTED: usize = 1_000;
 
 /// A key, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
+pub struct ApiKey {
     /// Its id.
     pub id: ApiKeyId,
     /// What it is for.
     pub name: String,
     /// When it was made.
-    pub created_at: Stamp,
+    pub created_at: Timestamp,
     /// Since when it opens nothing.
-    pub revoked_at: Option<Stamp>,
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// Sixteen bytes for a key's id and thirty-two for its secret, from the operating system.
-pub type Entropy = [u8; 48];
+pub type KeyEntropy = [u8; 48];
 
 /// A key's secret. It is shown once and kept nowhere; only `expose` writes it out.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct ApiKeySecret(String);
 
-impl Secret {
+impl ApiKeySecret {
     /// The secret itself, to print it or to write it to a file of the owner's.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for ApiKeySecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
@@ -67,21 +67,26 @@ pub fn is_whole(secret: &str) -> bool {
 }
 
 /// A new key and its secret, which open nothing until they are [`keep`]t.
-pub fn make(name: &str, at: Stamp, entropy: Entropy) -> (Key, Secret) {
+pub fn make(name: &str, at: Timestamp, entropy: KeyEntropy) -> (ApiKey, ApiKeySecret) {
     let (id, secret) = entropy.split_at(16);
     let id = id.iter().fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
-    let secret = Secret(format!("{OWN_KEY}{}", bs58::encode(secret).into_string()));
-    (Key { id: Id::from_bits(id), name: name.to_owned(), created_at: at, revoked_at: None }, secret)
+    let secret = ApiKeySecret(format!("{OWN_KEY}{}", bs58::encode(secret).into_string()));
+    (ApiKey { id: Id::from_bits(id), name: name.to_owned(), created_at: at, revoked_at: None }, secret)
 }
 
 /// Keeps a key, of its secret only the hash: from now on it opens.
 ///
 /// # Errors
 /// The store failed; it may have kept the key all the same.
-pub async fn keep(store: &Store, workspace: WorkspaceId, key: &Key, secret: &Secret) -> Result<(), Fault> {
+pub async fn keep(
+    store: &Store,
+    workspace: WorkspaceId,
+    key: &ApiKey,
+    secret: &ApiKeySecret,
+) -> Result<(), StoreFault> {
     let hash = hex(&hash(secret.expose()));
-    let document = Document { unique_key: Some(hash), ..document(workspace, key, key.created_at)? };
-    committed(store.commit(vec![Write::Create(document)]).await)
+    let document = StoredDocument { unique_key: Some(hash), ..document(workspace, key, key.created_at)? };
+    committed(store.commit(vec![BatchWrite::Create(document)]).await)
 }
 
 /// Makes a key and keeps it.
@@ -92,9 +97,9 @@ pub async fn create(
     store: &Store,
     workspace: WorkspaceId,
     name: &str,
-    at: Stamp,
-    entropy: Entropy,
-) -> Result<(Key, Secret), Fault> {
+    at: Timestamp,
+    entropy: KeyEntropy,
+) -> Result<(ApiKey, ApiKeySecret), StoreFault> {
     let (key, secret) = make(name, at, entropy);
     keep(store, workspace, &key, &secret).await?;
     Ok((key, secret))
@@ -104,7 +109,7 @@ pub async fn create(
 ///
 /// # Errors
 /// The store failed.
-pub async fn list(store: &Store, workspace: WorkspaceId) -> Result<Vec<Key>, Fault> {
+pub async fn list(store: &Store, workspace: WorkspaceId) -> Result<Vec<ApiKey>, StoreFault> {
     let query = DocumentQuery { include_archived: true, ..DocumentQuery::new(workspace, KIND, LISTED) };
     store.documents(query).await?.items.iter().map(read).collect()
 }
@@ -118,8 +123,8 @@ pub async fn revoke(
     store: &Store,
     workspace: WorkspaceId,
     id: ApiKeyId,
-    at: Stamp,
-) -> Result<Option<Key>, Fault> {
+    at: Timestamp,
+) -> Result<Option<ApiKey>, StoreFault> {
     for _ in 0..RACES {
         let Some(found) = store.document(workspace, KIND, id.bits(), None).await? else {
             return Ok(None);
@@ -128,30 +133,34 @@ pub async fn revoke(
         if key.revoked_at.is_some() {
             return Ok(Some(key));
         }
-        let key = Key { revoked_at: Some(at), ..key };
+        let key = ApiKey { revoked_at: Some(at), ..key };
         let revoked = document(workspace, &key, at)?;
-        let revoked = Document { revision: found.revision + 1, version: found.version, ..revoked };
-        match store.commit(vec![Write::Revise(revoked)]).await {
+        let revoked = StoredDocument { revision: found.revision + 1, version: found.version, ..revoked };
+        match store.commit(vec![BatchWrite::Revise(revoked)]).await {
             // Somebody else was quicker.
-            Err(CommitError::Conflict { .. }) => {}
+            Err(BatchError::Conflict { .. }) => {}
             done => return committed(done).map(|()| Some(key)),
         }
     }
-    committed(Err(CommitError::Conflict { write: 0 })).map(|()| None)
+    committed(Err(BatchError::Conflict { write: 0 })).map(|()| None)
 }
 
 /// The live key with this hash; `None`: there is none.
 ///
 /// # Errors
 /// The store failed.
-pub async fn find(store: &Store, workspace: WorkspaceId, hash: &[u8; 32]) -> Result<Option<Key>, Fault> {
+pub async fn find(
+    store: &Store,
+    workspace: WorkspaceId,
+    hash: &[u8; 32],
+) -> Result<Option<ApiKey>, StoreFault> {
     let found = store.find(workspace, KIND, &hex(hash)).await?;
     let key = found.as_ref().map(read).transpose()?;
     Ok(key.filter(|key| key.revoked_at.is_none()))
 }
 
-fn document(workspace: WorkspaceId, key: &Key, at: Stamp) -> Result<Document, Fault> {
-    Ok(Document {
+fn document(workspace: WorkspaceId, key: &ApiKey, at: Timestamp) -> Result<StoredDocument, StoreFault> {
+    Ok(StoredDocument {
         kind: KIND,
         id: key.id.bits(),
         revision: 1,
@@ -159,22 +168,22 @@ fn document(workspace: WorkspaceId, key: &Key, at: Stamp) -> Result<Document, Fa
         workspace,
         parent: None,
         unique_key: None,
-        body: serde_json::to_vec(key).map_err(|_| Fault::Misuse("an API key cannot be written"))?,
+        body: serde_json::to_vec(key).map_err(|_| StoreFault::Misuse("an API key cannot be written"))?,
         created_at: key.created_at,
         updated_at: at,
         archived_at: key.revoked_at,
     })
 }
 
-fn read(document: &Document) -> Result<Key, Fault> {
-    serde_json::from_slice(&document.body).map_err(|_| Fault::Corrupt("an API key"))
+fn read(document: &StoredDocument) -> Result<ApiKey, StoreFault> {
+    serde_json::from_slice(&document.body).map_err(|_| StoreFault::Corrupt("an API key"))
 }
 
-fn committed(result: Result<(), CommitError>) -> Result<(), Fault> {
+fn committed(result: Result<(), BatchError>) -> Result<(), StoreFault> {
     result.map_err(|error| match error {
-        CommitError::Fault(fault) => fault,
-        CommitError::Conflict { .. } => {
-            Fault::Misuse("the key was changed by another process at the same time")
+        BatchError::Fault(fault) => fault,
+        BatchError::Conflict { .. } => {
+            StoreFault::Misuse("the key was changed by another process at the same time")
         }
     })
 }
@@ -194,18 +203,21 @@ mod tests {
     use super::*;
 
     const WORKSPACE: WorkspaceId = WorkspaceId::from_bits(1);
-    const AT: Stamp = Stamp::from_micros(1);
+    const AT: Timestamp = Timestamp::from_micros(1);
 
     #[tokio::test]
     async fn a_key_opens_until_it_is_revoked() {
         let store = Store::memory();
         let (key, secret) = create(&store, WORKSPACE, "ci", AT, [7; 48]).await.unwrap();
         assert_eq!(find(&store, WORKSPACE, &hash(secret.expose())).await, Ok(Some(key.clone())));
-        let later = Stamp::from_micros(2);
-        let revoked = Key { revoked_at: Some(later), ..key.clone() };
+        let later = Timestamp::from_micros(2);
+        let revoked = ApiKey { revoked_at: Some(later), ..key.clone() };
         assert_eq!(revoke(&store, WORKSPACE, key.id, later).await, Ok(Some(revoked.clone())));
         assert_eq!(find(&store, WORKSPACE, &hash(secret.expose())).await, Ok(None));
-        assert_eq!(revoke(&store, WORKSPACE, key.id, Stamp::from_micros(3)).await, Ok(Some(revoked.clone())));
+        assert_eq!(
+            revoke(&store, WORKSPACE, key.id, Timestamp::from_micros(3)).await,
+            Ok(Some(revoked.clone()))
+        );
         assert_eq!(list(&store, WORKSPACE).await, Ok(vec![revoked]));
     }
 
@@ -217,7 +229,7 @@ mod tests {
             let (key, _) = create(&store, WORKSPACE, "ci", AT, [round; 48]).await.unwrap();
             let all = (0..8).map(|_| revoke(&store, WORKSPACE, key.id, AT));
             for revoked in futures_util::future::join_all(all).await {
-                assert_eq!(revoked, Ok(Some(Key { revoked_at: Some(AT), ..key.clone() })));
+                assert_eq!(revoked, Ok(Some(ApiKey { revoked_at: Some(AT), ..key.clone() })));
             }
         }
     }

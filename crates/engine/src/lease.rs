@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use protocol::Stamp;
-use store::Claim;
+use protocol::Timestamp;
+use store::LeaseClaim;
 
-use crate::{Engine, Parts, fault::Fault};
+use crate::{Engine, EngineParts, fault::EngineFault};
 
 /// What is leased: the whole store, while one process serves it.
 pub(crate) const SCOPE: &str = "node";
@@ -20,28 +20,28 @@ const ENDING: Duration = Duration::from_secs(10);
 
 /// A held lease.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub(crate) struct HeldLease {
     pub(crate) epoch: u64,
     /// What was committed before this was answered by an earlier process.
-    pub(crate) answered: Stamp,
+    pub(crate) answered: Timestamp,
 }
 
-pub(crate) async fn claim(parts: &Parts) -> Result<Lease, Fault> {
+pub(crate) async fn claim(parts: &EngineParts) -> Result<HeldLease, EngineFault> {
     let holder = format!("{:032x}", parts.dice.throw());
     let now = parts.clock.now();
     let claim = parts.store.claim(SCOPE, &holder, now, now.after(HELD)).await?;
     let claim = match claim {
         // The data directory is locked, so its holder is dead whatever the lease says.
-        Claim::Taken { until, .. } => parts.store.claim(SCOPE, &holder, until, now.after(HELD)).await?,
-        Claim::Held { .. } => claim,
+        LeaseClaim::Taken { until, .. } => parts.store.claim(SCOPE, &holder, until, now.after(HELD)).await?,
+        LeaseClaim::Held { .. } => claim,
     };
     match claim {
-        Claim::Held { epoch, took_over, before } => {
+        LeaseClaim::Held { epoch, took_over, before } => {
             let doubt = if took_over { UNANSWERED } else { ENDING };
             let answered = before.map_or(0, |until| until.micros() - micros(HELD) - micros(doubt));
-            Ok(Lease { epoch, answered: Stamp::from_micros(answered) })
+            Ok(HeldLease { epoch, answered: Timestamp::from_micros(answered) })
         }
-        Claim::Taken { holder, .. } => Err(Fault::Taken(holder)),
+        LeaseClaim::Taken { holder, .. } => Err(EngineFault::Taken(holder)),
     }
 }
 
@@ -50,7 +50,7 @@ fn micros(time: Duration) -> i64 {
 }
 
 /// Lets the lease go, and says when: whoever takes it knows how long this process has lived.
-pub(crate) async fn release(engine: &Engine) -> Result<(), store::Fault> {
+pub(crate) async fn release(engine: &Engine) -> Result<(), store::StoreFault> {
     let (store, epoch) = (engine.store(), engine.0.lease.epoch);
     store.renew(SCOPE, epoch, engine.now().after(HELD)).await?;
     store.release(SCOPE, epoch).await

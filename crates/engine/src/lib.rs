@@ -45,45 +45,45 @@ mod vital;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use models::Oracle;
+use models::ModelClient;
 use protocol::{
-    SessionId, Stamp, ThreadId, WorkspaceId, agent::SessionAgent, limits, routes::Routes, session::Session,
-    session::Thread,
+    SessionId, ThreadId, Timestamp, WorkspaceId, agent::SessionAgent, limits, routes::Routes,
+    session::Session, session::SessionThread,
 };
 use sha2::{Digest as _, Sha256};
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tools::Hands;
+use tools::ToolRunner;
 
-pub use kernel::Tree;
+pub use kernel::ThreadLimits;
 
 #[cfg(debug_assertions)]
 pub use crate::vital::ends;
 pub use crate::vital::words;
 pub use crate::{
-    attempt::{Attempt, Print, Recalled},
-    catalog::{KNOWN, Offer},
-    clock::{Clock, Dice},
+    attempt::{PostAttempt, RecalledAttempts, RequestHash},
+    catalog::{KNOWN, ServedModel},
+    clock::{Clock, EntropySource},
     commit::NewSession,
-    counters::Counters,
-    documents::{DocumentError, DocumentList, DocumentPage, Errand},
-    fault::{CommitError, Fault, FollowError},
-    feed::{Feed, Frame, PreviewKind, Previews},
+    counters::EngineCounters,
+    documents::{DocumentChange, DocumentError, DocumentList, DocumentPage},
+    fault::{CommitError, EngineFault, FollowError},
+    feed::{Feed, FeedFrame, PreviewKind, Previews},
     live::Committed,
     opening::OpenError,
-    page::{EventCursor, EventPage, EventQuery, Order, Range},
+    page::{EventCursor, EventPage, EventQuery, ListOrder, TimeRange},
     pictures::shown,
-    seldom::Seldom,
+    seldom::SeldomNotice,
     sessions::MemoryUse,
 };
 use crate::{
-    cache::Cache,
+    cache::ByteCache,
     limiter::RouteLimiters,
     lock::lock,
-    reading::Reading,
-    sessions::{Sessions, Watch, Work},
-    summary::{Hash, Snapshot, Summary},
+    reading::SharedCommits,
+    sessions::{LiveSessions, WatchedSession, WorkedSession},
+    summary::{AgentSnapshot, SessionSummary, SnapshotHash},
 };
 
 /// How often deleted sessions leave the store.
@@ -94,21 +94,21 @@ const RECOVERED_AT_ONCE: usize = 64;
 
 /// What an engine is made of.
 #[derive(Debug, Clone)]
-pub struct Parts {
+pub struct EngineParts {
     /// Where everything is kept.
     pub store: Store,
     /// Who answers prompts.
-    pub oracle: Arc<dyn Oracle>,
+    pub oracle: Arc<dyn ModelClient>,
     /// Who runs the built-in tools.
-    pub hands: Arc<dyn Hands>,
+    pub hands: Arc<dyn ToolRunner>,
     /// Which provider answers for a model.
     pub routes: Routes,
     /// The time.
     pub clock: Clock,
     /// The dice.
-    pub dice: Dice,
+    pub dice: EntropySource,
     /// How many threads a new session may have.
-    pub tree: Tree,
+    pub tree: ThreadLimits,
     /// Bytes that sessions at rest may take in memory.
     pub cache_bytes: usize,
 }
@@ -119,26 +119,26 @@ pub struct Engine(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    parts: Parts,
-    sessions: Arc<Sessions>,
-    snapshots: Mutex<Cache<Hash, Arc<SessionAgent>>>,
+    parts: EngineParts,
+    sessions: Arc<LiveSessions>,
+    snapshots: Mutex<ByteCache<SnapshotHash, Arc<SessionAgent>>>,
     limiters: RouteLimiters,
     /// Large commits that readers are in the middle of.
-    reading: Reading,
-    counters: Arc<Counters>,
-    catalog: catalog::Catalog,
-    lost: blobs::Lost,
+    reading: SharedCommits,
+    counters: Arc<EngineCounters>,
+    catalog: catalog::ModelCatalog,
+    lost: blobs::LostBlobs,
     /// Sessions were purged, and what they used may go.
     purged: Notify,
     tasks: TaskTracker,
     /// No new inputs, streams end.
     stop: CancellationToken,
-    lease: lease::Lease,
-    fallen: vital::Fallen,
+    lease: lease::HeldLease,
+    fallen: vital::FallenSessions,
     /// Outcomes that a full disk does not take.
-    unkept: Seldom,
+    unkept: SeldomNotice,
     #[cfg(debug_assertions)]
-    ends: vital::ends::Ends,
+    ends: vital::ends::TaskEnds,
 }
 
 impl Engine {
@@ -146,26 +146,26 @@ impl Engine {
     ///
     /// The store must be this process's alone (its data directory is locked): a lease that another
     /// process has left behind is taken over at once.
-    pub async fn start(parts: Parts) -> Result<Self, Fault> {
+    pub async fn start(parts: EngineParts) -> Result<Self, EngineFault> {
         let lease = lease::claim(&parts).await?;
-        let counters = Arc::<Counters>::default();
+        let counters = Arc::<EngineCounters>::default();
         let engine = Self(Arc::new(Inner {
-            sessions: Sessions::new(parts.cache_bytes, Arc::clone(&counters)),
+            sessions: LiveSessions::new(parts.cache_bytes, Arc::clone(&counters)),
             limiters: RouteLimiters::new(&parts.routes),
-            reading: Reading::default(),
+            reading: SharedCommits::default(),
             parts,
-            snapshots: Mutex::new(Cache::new(limits::SNAPSHOT_CACHE_BYTES)),
+            snapshots: Mutex::new(ByteCache::new(limits::SNAPSHOT_CACHE_BYTES)),
             counters,
-            catalog: catalog::Catalog::default(),
-            lost: blobs::Lost::default(),
+            catalog: catalog::ModelCatalog::default(),
+            lost: blobs::LostBlobs::default(),
             purged: Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             lease,
-            fallen: vital::Fallen::default(),
-            unkept: Seldom::every(Duration::from_secs(1)),
+            fallen: vital::FallenSessions::default(),
+            unkept: SeldomNotice::every(Duration::from_secs(1)),
             #[cfg(debug_assertions)]
-            ends: vital::ends::Ends::default(),
+            ends: vital::ends::TaskEnds::default(),
         }));
         engine.measure().await;
         let busy = engine.store().busy().await?;
@@ -198,7 +198,7 @@ impl Engine {
     }
 
     /// The time.
-    pub fn now(&self) -> Stamp {
+    pub fn now(&self) -> Timestamp {
         self.clock().now()
     }
 
@@ -213,7 +213,7 @@ impl Engine {
     }
 
     /// What the engine counts.
-    pub fn counters(&self) -> &Arc<Counters> {
+    pub fn counters(&self) -> &Arc<EngineCounters> {
         &self.0.counters
     }
 
@@ -237,7 +237,7 @@ impl Engine {
         &self,
         workspace: WorkspaceId,
         session: SessionId,
-    ) -> Result<Option<Session>, Fault> {
+    ) -> Result<Option<Session>, EngineFault> {
         match self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none()) {
             Some(head) => self.object(&head).await.map(Some),
             None => Ok(None),
@@ -245,13 +245,13 @@ impl Engine {
     }
 
     /// A head row as the API shows it.
-    pub async fn object(&self, head: &store::Head) -> Result<Session, Fault> {
+    pub async fn object(&self, head: &store::SessionHead) -> Result<Session, EngineFault> {
         self.object_at(head, self.now()).await
     }
 
     /// The same, at this moment.
-    pub async fn object_at(&self, head: &store::Head, at: Stamp) -> Result<Session, Fault> {
-        let summary = Summary::read(&head.body)?;
+    pub async fn object_at(&self, head: &store::SessionHead, at: Timestamp) -> Result<Session, EngineFault> {
+        let summary = SessionSummary::read(&head.body)?;
         let agent = self.agent(&summary.hash()?).await?;
         Ok(summary::session_object(head, &summary, &agent, at))
     }
@@ -261,7 +261,7 @@ impl Engine {
         &self,
         workspace: WorkspaceId,
         session: SessionId,
-    ) -> Result<Option<Vec<Thread>>, Fault> {
+    ) -> Result<Option<Vec<SessionThread>>, EngineFault> {
         let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
         let Some(head) = head else { return Ok(None) };
         self.threads_at(&head, self.now(), None).await.map(Some)
@@ -273,7 +273,7 @@ impl Engine {
         workspace: WorkspaceId,
         session: SessionId,
         thread: ThreadId,
-    ) -> Result<Option<Thread>, Fault> {
+    ) -> Result<Option<SessionThread>, EngineFault> {
         match self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none()) {
             Some(head) => self.thread_at(&head, self.now(), thread).await,
             None => Ok(None),
@@ -283,20 +283,20 @@ impl Engine {
     /// A thread of a head row at this moment.
     pub async fn thread_at(
         &self,
-        head: &store::Head,
-        at: Stamp,
+        head: &store::SessionHead,
+        at: Timestamp,
         thread: ThreadId,
-    ) -> Result<Option<Thread>, Fault> {
+    ) -> Result<Option<SessionThread>, EngineFault> {
         self.threads_at(head, at, Some(thread)).await.map(|found| found.into_iter().next())
     }
 
     async fn threads_at(
         &self,
-        head: &store::Head,
-        at: Stamp,
+        head: &store::SessionHead,
+        at: Timestamp,
         only: Option<ThreadId>,
-    ) -> Result<Vec<Thread>, Fault> {
-        let summary = Summary::read(&head.body)?;
+    ) -> Result<Vec<SessionThread>, EngineFault> {
+        let summary = SessionSummary::read(&head.body)?;
         let agent = self.agent(&summary.hash()?).await?;
         Ok(summary::thread_objects(head, &summary, &agent, at, only))
     }
@@ -308,10 +308,10 @@ impl Engine {
         workspace: WorkspaceId,
         session: SessionId,
         thread: ThreadId,
-    ) -> Result<Option<Vec<u8>>, Fault> {
+    ) -> Result<Option<Vec<u8>>, EngineFault> {
         let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
         let Some(head) = head else { return Ok(None) };
-        let summary = Summary::read(&head.body)?;
+        let summary = SessionSummary::read(&head.body)?;
         if !summary.has(thread) {
             return Ok(None);
         }
@@ -321,7 +321,7 @@ impl Engine {
     }
 
     /// How many threads a new session may have, and how deep.
-    pub fn tree(&self) -> Tree {
+    pub fn tree(&self) -> ThreadLimits {
         self.0.parts.tree
     }
 
@@ -329,7 +329,7 @@ impl Engine {
         &self.0.parts.clock
     }
 
-    fn dice(&self) -> &Dice {
+    fn dice(&self) -> &EntropySource {
         &self.0.parts.dice
     }
 
@@ -337,11 +337,11 @@ impl Engine {
         self.dice().moment(self.clock())
     }
 
-    fn oracle(&self) -> &dyn Oracle {
+    fn oracle(&self) -> &dyn ModelClient {
         self.0.parts.oracle.as_ref()
     }
 
-    fn hands(&self) -> &dyn Hands {
+    fn hands(&self) -> &dyn ToolRunner {
         self.0.parts.hands.as_ref()
     }
 
@@ -349,11 +349,11 @@ impl Engine {
         &self.0.purged
     }
 
-    fn lost(&self) -> &blobs::Lost {
+    fn lost(&self) -> &blobs::LostBlobs {
         &self.0.lost
     }
 
-    fn unkept(&self) -> &Seldom {
+    fn unkept(&self) -> &SeldomNotice {
         &self.0.unkept
     }
 
@@ -361,7 +361,7 @@ impl Engine {
         &self.0.limiters
     }
 
-    fn reading(&self) -> &Reading {
+    fn reading(&self) -> &SharedCommits {
         &self.0.reading
     }
 
@@ -370,38 +370,38 @@ impl Engine {
         self.0.tasks.spawn(task);
     }
 
-    fn work(&self, session: SessionId) -> Work {
+    fn work(&self, session: SessionId) -> WorkedSession {
         self.0.sessions.work(session)
     }
 
-    fn watch(&self, session: SessionId) -> Watch {
+    fn watch(&self, session: SessionId) -> WatchedSession {
         self.0.sessions.watch(session)
     }
 
-    async fn agent(&self, hash: &Hash) -> Result<Arc<SessionAgent>, Fault> {
+    async fn agent(&self, hash: &SnapshotHash) -> Result<Arc<SessionAgent>, EngineFault> {
         if let Some(agent) = lock(&self.0.snapshots).get(hash) {
             return Ok(Arc::clone(agent));
         }
-        let body = self.store().snapshot(hash).await?.ok_or(Fault::Corrupt("a missing snapshot"))?;
-        if Hash::from(Sha256::digest(&body)) != *hash {
-            return Err(Fault::Corrupt("a snapshot of an agent that is damaged on the disk"));
+        let body = self.store().snapshot(hash).await?.ok_or(EngineFault::Corrupt("a missing snapshot"))?;
+        if SnapshotHash::from(Sha256::digest(&body)) != *hash {
+            return Err(EngineFault::Corrupt("a snapshot of an agent that is damaged on the disk"));
         }
-        let agent = Arc::new(serde_json::from_slice(&body).map_err(Fault::unreadable)?);
-        self.learn(&Snapshot { hash: *hash, agent: Arc::clone(&agent) });
+        let agent = Arc::new(serde_json::from_slice(&body).map_err(EngineFault::unreadable)?);
+        self.learn(&AgentSnapshot { hash: *hash, agent: Arc::clone(&agent) });
         Ok(agent)
     }
 
     /// The agent of a snapshot: the one that sessions share already, if there is one.
-    fn shared(&self, snapshot: &Snapshot) -> Arc<SessionAgent> {
+    fn shared(&self, snapshot: &AgentSnapshot) -> Arc<SessionAgent> {
         let known = lock(&self.0.snapshots).get(&snapshot.hash).map(Arc::clone);
         known.unwrap_or_else(|| Arc::clone(&snapshot.agent))
     }
 
-    fn knows(&self, hash: &Hash) -> bool {
+    fn knows(&self, hash: &SnapshotHash) -> bool {
         lock(&self.0.snapshots).get(hash).is_some()
     }
 
-    fn learn(&self, snapshot: &Snapshot) {
+    fn learn(&self, snapshot: &AgentSnapshot) {
         if self.knows(&snapshot.hash) {
             return;
         }
@@ -442,7 +442,7 @@ async fn sweep(engine: Engine) {
         }
         engine.0.sessions.age();
         let now = engine.now();
-        let before = Stamp::from_micros(now.micros() - (limits::PURGE_S * 1_000_000) as i64);
+        let before = Timestamp::from_micros(now.micros() - (limits::PURGE_S * 1_000_000) as i64);
         match engine.store().purge(before, 100).await {
             Ok(0) => {}
             Ok(_) => engine.purged().notify_one(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use protocol::{
     SessionId, limits,
-    prompt::{Failure, FailureClass},
+    prompt::{FailureClass, ModelFailure},
     routes::{Route, Routes},
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -42,7 +42,7 @@ struct Turns {
     /// Whether somebody gives places again when the pause is over.
     reopening: bool,
     /// By session and ticket.
-    waiting: BTreeMap<SessionId, BTreeMap<u64, oneshot::Sender<Place>>>,
+    waiting: BTreeMap<SessionId, BTreeMap<u64, oneshot::Sender<RoutePermit>>>,
     /// The sessions that wait, each once, the next one first.
     order: VecDeque<SessionId>,
     tickets: u64,
@@ -50,9 +50,9 @@ struct Turns {
 
 /// The right to make one request. Dropping it lets the next one in.
 #[derive(Debug)]
-pub(crate) struct Place(Option<Arc<RouteLimiter>>);
+pub(crate) struct RoutePermit(Option<Arc<RouteLimiter>>);
 
-impl Drop for Place {
+impl Drop for RoutePermit {
     fn drop(&mut self) {
         if let Some(limiter) = self.0.take() {
             let mut turns = lock(&limiter.0);
@@ -96,7 +96,7 @@ impl RouteLimiter {
 
     /// Waits for a place. A request that waits holds none, and neither does one that a pause keeps from being
     /// made: it gives its place up and is the first of its session again.
-    pub(crate) async fn enter(self: &Arc<Self>, session: SessionId) -> Place {
+    pub(crate) async fn enter(self: &Arc<Self>, session: SessionId) -> RoutePermit {
         let number = {
             let mut turns = lock(&self.0);
             turns.tickets += 1;
@@ -123,7 +123,7 @@ impl RouteLimiter {
 
     /// A rate limit closes the route for everybody. Whoever is given work here must see it done: it opens the
     /// route again.
-    pub(crate) fn met(self: &Arc<Self>, failure: &Failure) -> Option<impl Future<Output = ()> + use<>> {
+    pub(crate) fn met(self: &Arc<Self>, failure: &ModelFailure) -> Option<impl Future<Output = ()> + use<>> {
         if failure.class != FailureClass::RateLimited {
             return None;
         }
@@ -159,7 +159,7 @@ impl Turns {
     }
 
     /// `again`: it had a place, and keeps its session's turn.
-    fn queue(&mut self, session: SessionId, number: u64, sender: oneshot::Sender<Place>, again: bool) {
+    fn queue(&mut self, session: SessionId, number: u64, sender: oneshot::Sender<RoutePermit>, again: bool) {
         let queue = self.waiting.entry(session).or_default();
         let waits = !queue.is_empty();
         queue.insert(number, sender);
@@ -184,7 +184,7 @@ impl Turns {
             let Some((_, sender)) = first else { continue };
             self.free -= 1;
             // Who has just gone away takes no place; it must not be dropped here, under the lock.
-            if let Err(mut place) = sender.send(Place(Some(Arc::clone(limiter)))) {
+            if let Err(mut place) = sender.send(RoutePermit(Some(Arc::clone(limiter)))) {
                 place.0 = None;
                 self.free += 1;
             }
@@ -199,14 +199,14 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use proptest::prelude::*;
-    use protocol::usage::Tokens;
+    use protocol::usage::RequestTokens;
 
     const ONE: SessionId = SessionId::from_bits(1);
 
-    fn limited(pause: Duration) -> Failure {
+    fn limited(pause: Duration) -> ModelFailure {
         let class = FailureClass::RateLimited;
-        let tokens = Tokens::default();
-        Failure {
+        let tokens = RequestTokens::default();
+        ModelFailure {
             class,
             status: None,
             message: "slow down".into(),
@@ -293,13 +293,13 @@ mod tests {
         ]
     }
 
-    type Waiting = Pin<Box<dyn Future<Output = Place>>>;
+    type Waiting = Pin<Box<dyn Future<Output = RoutePermit>>>;
 
     /// Those who wait and those inside, each with its session.
     struct Crowd {
         limiter: Arc<RouteLimiter>,
         waiting: Vec<(u128, Waiting)>,
-        inside: Vec<Place>,
+        inside: Vec<RoutePermit>,
         /// Of each session that waits: how often each other one was let in since.
         passed: BTreeMap<u128, BTreeMap<u128, u32>>,
     }

@@ -3,33 +3,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kernel::{Fact, Made, Private, Search, Session, Transcript, What, fact};
+use kernel::{CallSearch, Fact, FactContent, KnownCall, PrivatePart, SessionState, Transcript, fact};
 use protocol::{
     EventId, SessionId, ThreadId, agent::SessionAgent, event::Body, input::ClientEvent, prompt::Prompt,
 };
 
 use crate::{
     Engine, blobs,
-    fault::{CommitError, Fault},
-    live::{Live, Scroll, State},
+    fault::{CommitError, EngineFault},
+    live::{CachedTranscript, LiveSession, LoadedSession},
     lock::lock,
-    published::{Commit, Post},
-    summary::Summary,
+    published::{LoggedEvent, PublishedCommit},
+    summary::SessionSummary,
 };
 
 /// Bytes of log read at once.
 pub(crate) const CHUNK: usize = 256 * 1024;
 
 /// Folds the session's whole log.
-pub(crate) async fn load(engine: &Engine, session: SessionId) -> Result<State, CommitError> {
+pub(crate) async fn load(engine: &Engine, session: SessionId) -> Result<LoadedSession, CommitError> {
     let head = engine.store().head_of(session).await?.filter(|head| head.deleted_at.is_none());
     let head = head.ok_or(CommitError::NotFound)?;
-    let summary = Summary::read(&head.body)?;
+    let summary = SessionSummary::read(&head.body)?;
     let snapshot = summary.hash()?;
     let agent = engine.agent(&snapshot).await?;
     let folded = fold(engine, session, agent, head.position, |_| {}).await?;
     engine.counters().folded();
-    Ok(State::new(folded, head.workspace, snapshot))
+    Ok(LoadedSession::new(folded, head.workspace, snapshot))
 }
 
 /// Folds the first `end` facts of a session's log; `each` hears of every one of them.
@@ -39,15 +39,15 @@ pub(crate) async fn fold(
     agent: Arc<SessionAgent>,
     end: u64,
     mut each: impl FnMut(&Fact) + Send,
-) -> Result<Session, Fault> {
-    let mut folded = Session::new(session, agent);
+) -> Result<SessionState, EngineFault> {
+    let mut folded = SessionState::new(session, agent);
     while folded.head < end {
         let rows = engine.store().read(session, folded.head, CHUNK).await?;
         if rows.is_empty() {
             return Err(lost(session, folded.head));
         }
         for row in rows {
-            for fact in fact::decode(&row.body).map_err(Fault::unreadable)? {
+            for fact in fact::decode(&row.body).map_err(EngineFault::unreadable)? {
                 if folded.head < end {
                     folded.apply(&fact);
                     each(&fact);
@@ -59,8 +59,8 @@ pub(crate) async fn fold(
 }
 
 /// A log that ends before its head says.
-fn lost(session: SessionId, position: u64) -> Fault {
-    store::Fault::Damaged(store::Damage::Log { session, position }).into()
+fn lost(session: SessionId, position: u64) -> EngineFault {
+    store::StoreFault::Damaged(store::DamagedPart::Log { session, position }).into()
 }
 
 /// Where the last post below `before` stands that is `wanted`.
@@ -68,15 +68,15 @@ pub(crate) async fn last(
     engine: &Engine,
     session: SessionId,
     mut before: u64,
-    wanted: impl Fn(&Post) -> bool + Send + Sync,
-) -> Result<Option<u64>, Fault> {
+    wanted: impl Fn(&LoggedEvent) -> bool + Send + Sync,
+) -> Result<Option<u64>, EngineFault> {
     loop {
         let _turn = engine.reading().turn().await;
         let rows = engine.store().read_back(session, before, CHUNK).await?;
         let Some(last) = rows.last() else { return Ok(None) };
         before = last.first;
         for row in &rows {
-            if let Some(post) = Commit::read(row)?.posts.iter().rev().find(|post| wanted(post)) {
+            if let Some(post) = PublishedCommit::read(row)?.posts.iter().rev().find(|post| wanted(post)) {
                 return Ok(Some(post.position));
             }
         }
@@ -88,7 +88,7 @@ pub(crate) async fn find(
     engine: &Engine,
     session: SessionId,
     event: EventId,
-) -> Result<Option<Post>, store::Fault> {
+) -> Result<Option<LoggedEvent>, store::StoreFault> {
     let mut queued = None;
     let mut next = event.minted_at();
     loop {
@@ -98,7 +98,8 @@ pub(crate) async fn find(
         let Some(last) = rows.last() else { return Ok(queued) };
         next = last.first + u64::from(last.count);
         for row in &rows {
-            let commit = Commit::read(row).map_err(|_| store::Fault::Corrupt("a commit of the log"))?;
+            let commit =
+                PublishedCommit::read(row).map_err(|_| store::StoreFault::Corrupt("a commit of the log"))?;
             for post in commit.posts {
                 if post.event.id == event {
                     if !post.queued {
@@ -117,11 +118,11 @@ pub(crate) async fn find(
 /// points behind the log after none. Of a call of the client's it is read on up to what answered it.
 pub(crate) async fn calls(
     engine: &Engine,
-    session: &Session,
+    session: &SessionState,
     events: &[ClientEvent],
     unwritten: impl Iterator<Item = &Fact>,
-) -> Result<BTreeMap<EventId, Made>, Fault> {
-    let mut search = Search::of(session, events);
+) -> Result<BTreeMap<EventId, KnownCall>, EngineFault> {
+    let mut search = CallSearch::of(session, events);
     let mut ids = search.sought().clone();
     let (mut open, mut next) = (BTreeSet::new(), 0);
     ids.retain(|id| id.minted_at() < session.head);
@@ -137,10 +138,10 @@ pub(crate) async fn calls(
         let Some(last) = rows.last() else { break };
         next = last.first + u64::from(last.count);
         for row in &rows {
-            for fact in fact::decode(&row.body).map_err(Fault::unreadable)? {
+            for fact in fact::decode(&row.body).map_err(EngineFault::unreadable)? {
                 search.see(&fact);
-                let What::Event { event, private } = &fact.what else { continue };
-                if let Some(Private::Request { position, .. }) = private
+                let FactContent::Event { event, private } = &fact.what else { continue };
+                if let Some(PrivatePart::Request { position, .. }) = private
                     && ids.iter().any(|id| id.minted_at() == *position)
                 {
                     open.insert(event.id);
@@ -160,16 +161,20 @@ pub(crate) async fn calls(
 }
 
 /// What the thread's model is asked next. Reads only what the history in memory does not hold yet.
-pub(crate) async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Result<Prompt, Fault> {
+pub(crate) async fn prompt(
+    engine: &Engine,
+    live: &LiveSession,
+    thread: ThreadId,
+) -> Result<Prompt, EngineFault> {
     let toolbox = engine.hands().toolbox(live.id);
     loop {
-        let state = live.current().ok_or(Fault::Corrupt("a job without a session"))?;
+        let state = live.current().ok_or(EngineFault::Corrupt("a job without a session"))?;
         let from = {
             let mut scrolls = lock(&live.scrolls);
-            let fresh = || Scroll { head: 0, transcript: Transcript::new(thread) };
+            let fresh = || CachedTranscript { head: 0, transcript: Transcript::new(thread) };
             let scroll = scrolls.entry(thread).or_insert_with(fresh);
             if scroll.head >= state.session.head {
-                let cast = state.session.cast(thread).ok_or(Fault::Corrupt("a job of no thread"))?;
+                let cast = state.session.cast(thread).ok_or(EngineFault::Corrupt("a job of no thread"))?;
                 return Ok(scroll.transcript.prompt(&cast, &toolbox));
             }
             scroll.head
@@ -180,7 +185,7 @@ pub(crate) async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Re
         }
         let mut facts = Vec::new();
         for row in rows {
-            facts.extend((row.first..).zip(fact::decode(&row.body).map_err(Fault::unreadable)?));
+            facts.extend((row.first..).zip(fact::decode(&row.body).map_err(EngineFault::unreadable)?));
         }
         if let Some(scroll) = lock(&live.scrolls).get_mut(&thread) {
             for (position, fact) in facts {
@@ -197,16 +202,16 @@ pub(crate) async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Re
 /// that the session has now, if they were changed since.
 pub(crate) async fn last_prompt(
     engine: &Engine,
-    head: &store::Head,
+    head: &store::SessionHead,
     agent: Arc<SessionAgent>,
     thread: ThreadId,
-) -> Result<Option<Prompt>, Fault> {
+) -> Result<Option<Prompt>, EngineFault> {
     let session = head.session;
-    let begins = |post: &Post| post.thread == thread && post.event.body == Body::SpanModelRequestStart;
+    let begins = |post: &LoggedEvent| post.thread == thread && post.event.body == Body::SpanModelRequestStart;
     let Some(last) = last(engine, session, head.position, begins).await? else { return Ok(None) };
     let mut transcript = Transcript::new(thread);
     let folded = fold(engine, session, agent, last + 1, |fact| transcript.apply(fact)).await?;
-    let cast = folded.cast(thread).ok_or(Fault::Corrupt("a request of no thread"))?;
+    let cast = folded.cast(thread).ok_or(EngineFault::Corrupt("a request of no thread"))?;
     let mut prompt = transcript.prompt(&cast, &engine.hands().toolbox(session));
     blobs::fill(engine, session, &mut prompt).await;
     Ok(Some(prompt))

@@ -2,13 +2,13 @@
 
 use kernel::rules::{environment, session};
 use protocol::{AgentId, Invalid, WorkspaceId, agent::Agent, environment::Environment, session::Session};
-use store::Write;
+use store::BatchWrite;
 
 use crate::{
     Engine, NewSession,
-    attempt::Attempt,
+    attempt::PostAttempt,
     documents::{DocumentError, live},
-    fault::{CommitError, Fault},
+    fault::{CommitError, EngineFault},
 };
 
 /// Attempts when agents or environments change in between.
@@ -39,8 +39,8 @@ impl Engine {
     pub async fn open_session(
         &self,
         workspace: WorkspaceId,
-        request: session::Request,
-        attempt: Option<&Attempt>,
+        request: session::SessionRequest,
+        attempt: Option<&PostAttempt>,
     ) -> Result<Session, OpenError> {
         for _ in 0..RACES {
             let (new, expects) = self.prepared(workspace, request.clone()).await?;
@@ -49,15 +49,15 @@ impl Engine {
                 opened => return Ok(opened?),
             }
         }
-        Err(CommitError::Fault(Fault::Contended(RACES)).into())
+        Err(CommitError::Fault(EngineFault::Contended(RACES)).into())
     }
 
     /// What the session is made of, and what must still hold of it when it is.
     async fn prepared(
         &self,
         workspace: WorkspaceId,
-        request: session::Request,
-    ) -> Result<(NewSession, Vec<Write>), OpenError> {
+        request: session::SessionRequest,
+    ) -> Result<(NewSession, Vec<BatchWrite>), OpenError> {
         let agent = self.agent_of(workspace, request.agent.id, request.agent.version).await?;
         let mut effective = session::effective(&agent, request.agent.overrides, self.routes())?;
         let (multiagent, members) = self.roster(workspace, &agent, &effective).await?;

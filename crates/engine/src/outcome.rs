@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use kernel::{Input, Refusal};
-use protocol::{EventId, ThreadId, content::Block};
-use tools::Outcome;
+use protocol::{EventId, ThreadId, content::ContentBlock};
+use tools::ToolOutcome;
 
-use crate::{Engine, damaged, fault::CommitError, live::Live};
+use crate::{Engine, damaged, fault::CommitError, live::LiveSession};
 
 /// First pause of an outcome that the store would not take; it doubles.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -15,7 +15,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 
 /// What became of what a job had to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(crate) enum JobOutcome {
     /// It stands in the log.
     Counts,
     /// It comes too late.
@@ -26,13 +26,13 @@ pub(crate) enum Said {
 
 /// Commits an outcome, or the beginning of a call. It cost money or time, so a store that fails is asked
 /// again until it takes it.
-pub(crate) async fn deliver(engine: &Engine, live: &Live, input: Input) -> Said {
-    let (mut pause, mut late, mut told) = (PAUSE, Said::Late, false);
+pub(crate) async fn deliver(engine: &Engine, live: &LiveSession, input: Input) -> JobOutcome {
+    let (mut pause, mut late, mut told) = (PAUSE, JobOutcome::Late, false);
     loop {
         match engine.outcome(live.id, input.clone()).await {
-            Ok(_) => return Said::Counts,
+            Ok(_) => return JobOutcome::Counts,
             // The next life reads in the log what came of it.
-            Err(CommitError::Stopping | CommitError::NotFound) => return Said::Late,
+            Err(CommitError::Stopping | CommitError::NotFound) => return JobOutcome::Late,
             Err(CommitError::Refused(Refusal::Stale)) => return late,
             Err(CommitError::Refused(refusal)) => {
                 tracing::error!(session = %live.id, ?refusal, "the law refused an outcome");
@@ -44,7 +44,7 @@ pub(crate) async fn deliver(engine: &Engine, live: &Live, input: Input) -> Said 
                 if let Some(times) = times {
                     tracing::error!(session = %live.id, %wrong, times, "what a job brought could not be kept; trying again");
                 }
-                (late, told) = (Said::Doubted, damage);
+                (late, told) = (JobOutcome::Doubted, damage);
                 // A stop is tried at once: what it refuses need not wait.
                 if engine.stopping() {
                     tokio::time::sleep(pause).await;
@@ -59,10 +59,10 @@ pub(crate) async fn deliver(engine: &Engine, live: &Live, input: Input) -> Said 
 
 const TOOL_FAILED: &str = "The server failed before this could be run to its end; its outcome is unknown. Check before you repeat it.";
 
-pub(crate) fn failed() -> Outcome {
-    Outcome { content: vec![Block::text(TOOL_FAILED)], is_error: true }
+pub(crate) fn failed() -> ToolOutcome {
+    ToolOutcome { content: vec![ContentBlock::text(TOOL_FAILED)], is_error: true }
 }
 
-pub(crate) fn ran(thread: ThreadId, call: EventId, outcome: Outcome) -> Input {
+pub(crate) fn ran(thread: ThreadId, call: EventId, outcome: ToolOutcome) -> Input {
     Input::Ran { thread, call, content: outcome.content, is_error: outcome.is_error }
 }

@@ -4,20 +4,20 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use kernel::{
-    thread::Queued,
+    thread::QueuedInput,
     view::{self, Viewer},
 };
-use protocol::{EventId, SessionId, Stamp, ThreadId, WorkspaceId, event::Event};
+use protocol::{EventId, SessionId, ThreadId, Timestamp, WorkspaceId, event::Event};
 
 use crate::{
     Engine, blobs,
-    fault::{CommitError, Fault},
-    live::State,
+    fault::{CommitError, EngineFault},
+    live::LoadedSession,
     log::CHUNK,
-    summary::Summary,
+    summary::SessionSummary,
 };
 
-pub use store::Order;
+pub use store::ListOrder;
 
 /// Which events of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct EventQuery {
     /// Of this thread's own view; `None`: of the session's.
     pub thread: Option<ThreadId>,
     /// Which way.
-    pub order: Order,
+    pub order: ListOrder,
     /// Where the page before ended.
     pub after: Option<EventCursor>,
     /// How many at most.
@@ -35,30 +35,30 @@ pub struct EventQuery {
     /// Only these types; empty: all.
     pub types: BTreeSet<&'static str>,
     /// Only processed in this time.
-    pub created: Range,
+    pub created: TimeRange,
 }
 
 /// A range of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Range {
+pub struct TimeRange {
     /// Later than.
-    pub gt: Option<Stamp>,
+    pub gt: Option<Timestamp>,
     /// At or later than.
-    pub gte: Option<Stamp>,
+    pub gte: Option<Timestamp>,
     /// Earlier than.
-    pub lt: Option<Stamp>,
+    pub lt: Option<Timestamp>,
     /// At or earlier than.
-    pub lte: Option<Stamp>,
+    pub lte: Option<Timestamp>,
 }
 
-impl Range {
+impl TimeRange {
     /// Whether nothing bounds it.
     pub fn is_open(&self) -> bool {
         *self == Self::default()
     }
 
     /// Whether it holds this moment.
-    pub fn holds(&self, stamp: Stamp) -> bool {
+    pub fn holds(&self, stamp: Timestamp) -> bool {
         self.gt.is_none_or(|bound| stamp > bound)
             && self.gte.is_none_or(|bound| stamp >= bound)
             && self.lt.is_none_or(|bound| stamp < bound)
@@ -102,10 +102,10 @@ impl Engine {
         workspace: WorkspaceId,
         session: SessionId,
         query: EventQuery,
-    ) -> Result<Option<EventPage>, Fault> {
+    ) -> Result<Option<EventPage>, EngineFault> {
         let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
         let Some(head) = head else { return Ok(None) };
-        let summary = Summary::read(&head.body)?;
+        let summary = SessionSummary::read(&head.body)?;
         let Some(primary) = summary.primary().filter(|_| query.thread.is_none_or(|id| summary.has(id)))
         else {
             return Ok(None);
@@ -118,11 +118,11 @@ impl Engine {
 
         let mut page = Page { query: &query, viewer, found: Vec::new(), bytes: 0 };
         match query.order {
-            Order::Ascending => {
+            ListOrder::Ascending => {
                 page.upwards(self, session, end).await?;
                 page.queued(queued, end);
             }
-            Order::Descending => {
+            ListOrder::Descending => {
                 page.queued(queued, end);
                 page.downwards(self, session, end).await?;
             }
@@ -135,13 +135,13 @@ impl Engine {
         Ok(Some(EventPage { events: shown, ends, next }))
     }
 
-    async fn state(&self, session: SessionId) -> Result<Option<Arc<State>>, Fault> {
+    async fn state(&self, session: SessionId) -> Result<Option<Arc<LoadedSession>>, EngineFault> {
         let live = self.work(session);
         if live.current().is_none() {
             match self.touch(session).await {
                 Ok(()) | Err(CommitError::NotFound | CommitError::Stopping) => {}
                 Err(CommitError::Fault(fault)) => return Err(fault),
-                Err(CommitError::Refused(_) | CommitError::Conflict { .. }) => return Err(Fault::Died),
+                Err(CommitError::Refused(_) | CommitError::Conflict { .. }) => return Err(EngineFault::Died),
             }
         }
         Ok(live.current())
@@ -149,19 +149,19 @@ impl Engine {
 }
 
 /// What waits in the queue and belongs on this page, in the list's order.
-fn queue(state: &State, query: &EventQuery, viewer: Viewer) -> Vec<Arc<Event>> {
+fn queue(state: &LoadedSession, query: &EventQuery, viewer: Viewer) -> Vec<Arc<Event>> {
     if !query.created.is_open() {
         return Vec::new();
     }
     let waiting = state.session.threads().flat_map(|thread| {
-        let shown = |queued: &&Queued| view::waits(thread.id, &queued.event, viewer);
+        let shown = |queued: &&QueuedInput| view::waits(thread.id, &queued.event, viewer);
         thread.queue.iter().filter(shown).map(|queued| &queued.event)
     });
     let mut waiting: VecDeque<Arc<Event>> = waiting
         .filter(|event| query.types.is_empty() || query.types.contains(event.body.name()))
         .map(|event| Arc::new(event.clone()))
         .collect();
-    if query.order == Order::Descending {
+    if query.order == ListOrder::Descending {
         waiting = waiting.into_iter().rev().collect();
         // The pages below the queue do not go back to it.
         if query.after.is_some_and(|after| after.queued.is_none()) {
@@ -192,7 +192,7 @@ impl Page<'_> {
         }
     }
 
-    async fn upwards(&mut self, engine: &Engine, session: SessionId, end: u64) -> Result<(), Fault> {
+    async fn upwards(&mut self, engine: &Engine, session: SessionId, end: u64) -> Result<(), EngineFault> {
         let mut next = self.query.after.map_or(0, |after| after.position);
         while next < end && !self.full() {
             let rows = engine.store().read(session, next, CHUNK).await?;
@@ -212,7 +212,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    async fn downwards(&mut self, engine: &Engine, session: SessionId, end: u64) -> Result<(), Fault> {
+    async fn downwards(&mut self, engine: &Engine, session: SessionId, end: u64) -> Result<(), EngineFault> {
         let mut before = self.query.after.map_or(end, |after| after.position.min(end));
         while before > 0 && !self.full() {
             let rows = engine.store().read_back(session, before, CHUNK).await?;
@@ -230,11 +230,11 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn read(&mut self, row: &store::Row) -> Result<Vec<(u64, Arc<Event>)>, Fault> {
+    fn read(&mut self, row: &store::LogRow) -> Result<Vec<(u64, Arc<Event>)>, EngineFault> {
         if !self.full() {
             self.bytes += row.body.len();
         }
-        let facts = kernel::fact::decode(&row.body).map_err(Fault::unreadable)?;
+        let facts = kernel::fact::decode(&row.body).map_err(EngineFault::unreadable)?;
         let shown = |(position, fact)| Some((position, Arc::new(view::into_event(fact, self.viewer)?)));
         Ok((row.first..).zip(facts).filter_map(shown).collect())
     }

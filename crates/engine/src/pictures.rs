@@ -3,10 +3,10 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use protocol::{
     Invalid,
-    content::{Block, Source},
+    content::{ContentBlock, MediaSource},
     input::ClientEvent,
 };
-use tools::media::{Media, Wrong};
+use tools::media::{MediaKind, MediaRefusal};
 
 /// Whether a provider would take all that `events` show, which stand at `path` of the body. May take a while:
 /// it looks at every byte.
@@ -21,11 +21,13 @@ pub fn shown(events: &[ClientEvent], path: &str) -> Result<(), Invalid> {
             ClientEvent::Interrupt { .. } | ClientEvent::Confirmation { .. } => &[],
         };
         for (place, block) in content.iter().enumerate() {
-            let (Block::Image { source } | Block::Document { source, .. }) = block else { continue };
-            let Source::Base64 { data, media_type } = source else { continue };
+            let (ContentBlock::Image { source } | ContentBlock::Document { source, .. }) = block else {
+                continue;
+            };
+            let MediaSource::Base64 { data, media_type } = source else { continue };
             let path = |field: &str| format!("{path}.{at}.content.{place}.source.{field}");
             let media = begins(data);
-            match media.map(Media::name) {
+            match media.map(MediaKind::name) {
                 Some(name) if name == media_type => {}
                 Some(name) => {
                     let message = format!("is `{media_type}`, and the data begins as {name}; say what it is");
@@ -45,34 +47,34 @@ pub fn shown(events: &[ClientEvent], path: &str) -> Result<(), Invalid> {
 }
 
 /// What encoded bytes begin as.
-fn begins(data: &str) -> Option<Media> {
+fn begins(data: &str) -> Option<MediaKind> {
     // Sixteen characters are twelve bytes, as many as it takes.
     let first = data.get(..data.len().min(16))?;
-    Media::of(&BASE64_STANDARD.decode(first).ok()?)
+    MediaKind::of(&BASE64_STANDARD.decode(first).ok()?)
 }
 
-fn checked(media: Media, data: &str) -> Result<(), Wrong> {
+fn checked(media: MediaKind, data: &str) -> Result<(), MediaRefusal> {
     // Not decoded to be refused.
     if data.len() / 4 * 3 > media.bytes_max() + 2 {
-        return Err(Wrong::TooLarge { media });
+        return Err(MediaRefusal::TooLarge { media });
     }
     match BASE64_STANDARD.decode(data) {
         Ok(bytes) => media.check(&bytes),
-        Err(_) => Err(Wrong::Incomplete { media, lacks: "its base64 ends in a wrong place" }),
+        Err(_) => Err(MediaRefusal::Incomplete { media, lacks: "its base64 ends in a wrong place" }),
     }
 }
 
 /// What its sender can do about it.
-fn advice(wrong: Wrong) -> &'static str {
+fn advice(wrong: MediaRefusal) -> &'static str {
     match wrong {
-        Wrong::TooLarge { media: Media::Pdf } => "send fewer pages, or its text",
-        Wrong::TooLarge { media: Media::Png | Media::Jpeg | Media::Gif | Media::Webp } => {
-            "send a smaller copy"
-        }
-        Wrong::Incomplete { .. } => "send the whole file",
-        Wrong::Encrypted => "send it decrypted, or its text",
-        Wrong::Sizeless { .. } => "make it again, or convert it",
-        Wrong::TooWide { .. } => "resize it, or send a part of it",
+        MediaRefusal::TooLarge { media: MediaKind::Pdf } => "send fewer pages, or its text",
+        MediaRefusal::TooLarge {
+            media: MediaKind::Png | MediaKind::Jpeg | MediaKind::Gif | MediaKind::Webp,
+        } => "send a smaller copy",
+        MediaRefusal::Incomplete { .. } => "send the whole file",
+        MediaRefusal::Encrypted => "send it decrypted, or its text",
+        MediaRefusal::Sizeless { .. } => "make it again, or convert it",
+        MediaRefusal::TooWide { .. } => "resize it, or send a part of it",
     }
 }
 
@@ -88,18 +90,22 @@ mod tests {
         [&head.concat()[..], &vec![0; more], b"\0\0\0\0IENDcrc!"].concat()
     }
 
-    fn image(media_type: &str, bytes: &[u8]) -> Block {
+    fn image(media_type: &str, bytes: &[u8]) -> ContentBlock {
         let (data, media_type) = (BASE64_STANDARD.encode(bytes), media_type.to_owned());
-        Block::Image { source: Source::Base64 { data, media_type } }
+        ContentBlock::Image { source: MediaSource::Base64 { data, media_type } }
     }
 
-    fn pdf(bytes: &[u8]) -> Block {
+    fn pdf(bytes: &[u8]) -> ContentBlock {
         let (data, media_type) = (BASE64_STANDARD.encode(bytes), "application/pdf".to_owned());
-        Block::Document { source: Source::Base64 { data, media_type }, title: None, context: None }
+        ContentBlock::Document {
+            source: MediaSource::Base64 { data, media_type },
+            title: None,
+            context: None,
+        }
     }
 
-    fn wrong(block: Block) -> Option<(String, String)> {
-        let content = vec![Block::text("see"), block];
+    fn wrong(block: ContentBlock) -> Option<(String, String)> {
+        let content = vec![ContentBlock::text("see"), block];
         let call = EventId::from_bits(1);
         let message =
             [ClientEvent::Interrupt { thread: None }, ClientEvent::Message { content: content.clone() }];
@@ -112,10 +118,11 @@ mod tests {
 
     #[test]
     fn what_a_provider_takes_is_taken() {
-        let link = Block::Image { source: Source::Url { url: "https://example.com/a.png".into() } };
-        let note = Source::Text { data: "x".into(), media_type: "text/plain".into() };
-        let note = Block::Document { source: note, title: None, context: None };
-        let most = Media::Png.bytes_max() - png(1, 1, 0).len();
+        let link =
+            ContentBlock::Image { source: MediaSource::Url { url: "https://example.com/a.png".into() } };
+        let note = MediaSource::Text { data: "x".into(), media_type: "text/plain".into() };
+        let note = ContentBlock::Document { source: note, title: None, context: None };
+        let most = MediaKind::Png.bytes_max() - png(1, 1, 0).len();
         for block in [
             image("image/png", &png(8_000, 1, 0)),
             image("image/png", &png(1, 1, most)),
@@ -130,7 +137,7 @@ mod tests {
     #[test]
     fn what_a_provider_would_refuse_is_refused_by_the_field_that_holds_it() {
         let encrypted = b"%PDF-1.7\ntrailer<</Encrypt 3 0 R>>\nstartxref\n9\n%%EOF";
-        let most = Media::Png.bytes_max() - png(1, 1, 0).len();
+        let most = MediaKind::Png.bytes_max() - png(1, 1, 0).len();
         for (block, field, said) in [
             (image("image/png", b"hello"), "data", "does not begin as image/png does"),
             (

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use memchr::memmem;
 use protocol::{SessionId, limits};
-use store::{Owner, PINS_COMPLETE, Pin, Write};
+use store::{BatchWrite, BlobOwner, BlobPin, PINS_COMPLETE};
 use tokio::time::Instant;
 
 use crate::{Engine, blobs, fault::CommitError, log::CHUNK};
@@ -104,12 +104,12 @@ async fn adopt_one(engine: &Engine, session: SessionId) -> Result<usize, CommitE
         let rows = engine.store().read_as_is(session, next, CHUNK).await?;
         let Some(last) = rows.last() else { return Ok(found) };
         next = last.first + u64::from(last.count).max(1);
-        let pins: Vec<Write> = rows.iter().flat_map(|row| named(session, &row.body)).collect();
+        let pins: Vec<BatchWrite> = rows.iter().flat_map(|row| named(session, &row.body)).collect();
         found += pins.len();
         for some in pins.chunks(PINS) {
             engine.store().commit(some.to_vec()).await.map_err(|wrong| match wrong {
-                store::CommitError::Conflict { write } => CommitError::Conflict { write },
-                store::CommitError::Fault(fault) => fault.into(),
+                store::BatchError::Conflict { write } => CommitError::Conflict { write },
+                store::BatchError::Fault(fault) => fault.into(),
             })?;
         }
     }
@@ -117,7 +117,7 @@ async fn adopt_one(engine: &Engine, session: SessionId) -> Result<usize, CommitE
 
 /// The pins of one row's facts, found in their text: nothing else in it can look like this, for there a
 /// quotation mark has a backslash in front.
-fn named(session: SessionId, body: &[u8]) -> impl Iterator<Item = Write> {
+fn named(session: SessionId, body: &[u8]) -> impl Iterator<Item = BatchWrite> {
     memmem::find_iter(body, NAMES).filter_map(move |at| {
         let rest = body.get(at + NAMES.len()..)?;
         let (name, rest) = rest.split_at_checked(rest.iter().position(|byte| *byte == b'"')?)?;
@@ -125,7 +125,11 @@ fn named(session: SessionId, body: &[u8]) -> impl Iterator<Item = Write> {
         let digits = rest.strip_prefix(WEIGHS).unwrap_or_default();
         let digits = digits.split(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
         let encoded = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0);
-        Some(Write::Pin(Pin { blob, owner: Owner::session(session), bytes: blobs::bytes(encoded) }))
+        Some(BatchWrite::Pin(BlobPin {
+            blob,
+            owner: BlobOwner::session(session),
+            bytes: blobs::bytes(encoded),
+        }))
     })
 }
 
@@ -136,15 +140,15 @@ mod tests {
     #[test]
     fn a_row_names_its_blobs_in_its_own_words_and_nobody_elses() {
         use base64::{Engine as _, prelude::BASE64_STANDARD};
-        use protocol::content::{Block, Source};
+        use protocol::content::{ContentBlock, MediaSource};
 
         let blob = BASE64_STANDARD.encode([7; 32]);
-        let source = Source::Kept { blob, encoded_bytes: 400, media_type: "image/png".into() };
-        let written = serde_json::to_string(&Block::Image { source }).expect("writes");
-        let said = serde_json::to_string(&Block::text(written.clone())).expect("writes");
+        let source = MediaSource::Kept { blob, encoded_bytes: 400, media_type: "image/png".into() };
+        let written = serde_json::to_string(&ContentBlock::Image { source }).expect("writes");
+        let said = serde_json::to_string(&ContentBlock::text(written.clone())).expect("writes");
         let session = SessionId::from_bits(1);
         let body = format!("[{said},{written},{{\"type\":\"kept\",\"blob\":\"torn");
-        let pin = Write::Pin(Pin { blob: [7; 32], owner: Owner::session(session), bytes: 300 });
+        let pin = BatchWrite::Pin(BlobPin { blob: [7; 32], owner: BlobOwner::session(session), bytes: 300 });
         assert_eq!(named(session, body.as_bytes()).collect::<Vec<_>>(), [pin]);
     }
 }

@@ -5,27 +5,27 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use kernel::{
-    Fact, Note, What,
+    Fact, FactContent, Note,
     fact::decode,
     view::{self, Viewer},
 };
 use protocol::{ThreadId, event::Event};
 
-use crate::fault::Fault;
+use crate::fault::EngineFault;
 
 /// The public part of one commit.
 #[derive(Debug)]
-pub(crate) struct Commit {
+pub(crate) struct PublishedCommit {
     pub(crate) first: u64,
     pub(crate) end: u64,
-    pub(crate) posts: Vec<Post>,
+    pub(crate) posts: Vec<LoggedEvent>,
     /// What the log takes for it.
     pub(crate) bytes: usize,
 }
 
 /// An event of a commit, or an event that was queued by it.
 #[derive(Debug, Clone)]
-pub(crate) struct Post {
+pub(crate) struct LoggedEvent {
     pub(crate) position: u64,
     pub(crate) thread: ThreadId,
     pub(crate) event: Arc<Event>,
@@ -33,7 +33,7 @@ pub(crate) struct Post {
     written: OnceLock<usize>,
 }
 
-impl Post {
+impl LoggedEvent {
     /// Bytes of the event as it is written. It takes a while to know, and many ask.
     pub(crate) fn written(&self) -> usize {
         *self.written.get_or_init(|| written(&self.event))
@@ -70,16 +70,16 @@ impl io::Write for Length {
     }
 }
 
-impl Commit {
+impl PublishedCommit {
     pub(crate) fn of(first: u64, facts: Vec<Fact>, bytes: usize) -> Self {
         let end = first + facts.len() as u64;
         let post = |(position, fact): (u64, Fact)| {
             let (event, queued) = match fact.what {
-                What::Event { event, .. } => (event, false),
-                What::Note { note: Note::Queued { event, .. }, .. } => (*event, true),
-                What::Note { .. } => return None,
+                FactContent::Event { event, .. } => (event, false),
+                FactContent::Note { note: Note::Queued { event, .. }, .. } => (*event, true),
+                FactContent::Note { .. } => return None,
             };
-            Some(Post {
+            Some(LoggedEvent {
                 position,
                 thread: fact.thread,
                 event: Arc::new(event),
@@ -90,7 +90,7 @@ impl Commit {
         Self { first, end, posts: (first..).zip(facts).filter_map(post).collect(), bytes }
     }
 
-    pub(crate) fn read(row: &store::Row) -> Result<Self, Fault> {
-        Ok(Self::of(row.first, decode(&row.body).map_err(Fault::unreadable)?, row.body.len()))
+    pub(crate) fn read(row: &store::LogRow) -> Result<Self, EngineFault> {
+        Ok(Self::of(row.first, decode(&row.body).map_err(EngineFault::unreadable)?, row.body.len()))
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{Engine, cache::Cache, lock::lock, published::Commit};
+use crate::{Engine, cache::ByteCache, lock::lock, published::PublishedCommit};
 
 /// How long a commit that nobody comes for is kept.
 const KEPT: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ const AT_ONCE: usize = 2;
 
 /// See the file.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct SharedCommits {
     shelf: Mutex<Shelf>,
     turns: Semaphore,
 }
@@ -31,19 +31,19 @@ pub(crate) struct Reading {
 #[derive(Debug)]
 struct Shelf {
     /// By session and the commit's first position; with when a reader last came.
-    commits: Cache<(SessionId, u64), (Arc<Commit>, Instant)>,
+    commits: ByteCache<(SessionId, u64), (Arc<PublishedCommit>, Instant)>,
     /// Whether somebody lets go of what nobody comes for.
     swept: bool,
 }
 
-impl Default for Reading {
+impl Default for SharedCommits {
     fn default() -> Self {
-        let shelf = Shelf { commits: Cache::new(limits::SHARED_COMMIT_BYTES), swept: false };
+        let shelf = Shelf { commits: ByteCache::new(limits::SHARED_COMMIT_BYTES), swept: false };
         Self { shelf: Mutex::new(shelf), turns: Semaphore::new(AT_ONCE) }
     }
 }
 
-impl Reading {
+impl SharedCommits {
     /// The right to read a piece of a log and to decode it, in the order of those who ask. Whoever has it
     /// waits for the store alone. `None` is never: nobody closes it.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
@@ -51,7 +51,7 @@ impl Reading {
     }
 
     /// The session's commit that begins at `first`, if a reader was in it a moment ago.
-    pub(crate) fn find(&self, session: SessionId, first: u64) -> Option<Arc<Commit>> {
+    pub(crate) fn find(&self, session: SessionId, first: u64) -> Option<Arc<PublishedCommit>> {
         let mut shelf = lock(&self.shelf);
         let (commit, used) = shelf.commits.get_mut(&(session, first))?;
         *used = Instant::now();
@@ -59,7 +59,7 @@ impl Reading {
     }
 
     /// Keeps a commit for those who are in the middle of it.
-    pub(crate) fn share(&self, engine: &Engine, session: SessionId, commit: Arc<Commit>) {
+    pub(crate) fn share(&self, engine: &Engine, session: SessionId, commit: Arc<PublishedCommit>) {
         let (first, bytes) = (commit.first, commit.bytes);
         let gone = {
             let mut shelf = lock(&self.shelf);

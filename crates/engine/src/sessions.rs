@@ -9,24 +9,24 @@ use kernel::wants;
 use protocol::{SessionId, ThreadId};
 
 use crate::{
-    cache::Cache,
-    counters::Counters,
-    live::{Live, Scroll, State},
+    cache::ByteCache,
+    counters::EngineCounters,
+    live::{CachedTranscript, LiveSession, LoadedSession},
     lock::lock,
 };
 
 /// See the file.
 #[derive(Debug)]
-pub(crate) struct Sessions {
+pub(crate) struct LiveSessions {
     kept: Mutex<Kept>,
-    counters: Arc<Counters>,
+    counters: Arc<EngineCounters>,
 }
 
 #[derive(Debug)]
 struct Kept {
-    live: HashMap<SessionId, Arc<Live>>,
+    live: HashMap<SessionId, Arc<LiveSession>>,
     /// Of sessions that nobody works on; a session has its state here or in `live`, never in both.
-    rested: Cache<SessionId, Folded>,
+    rested: ByteCache<SessionId, RestedSession>,
     /// The agents of these, by where they lie in memory: how many share one, and its bytes.
     agents: HashMap<usize, (usize, usize)>,
     agents_bytes: usize,
@@ -35,16 +35,16 @@ struct Kept {
 
 /// What a session that rests had folded.
 #[derive(Debug)]
-pub(crate) struct Folded {
-    state: Arc<State>,
-    scrolls: BTreeMap<ThreadId, Scroll>,
+pub(crate) struct RestedSession {
+    state: Arc<LoadedSession>,
+    scrolls: BTreeMap<ThreadId, CachedTranscript>,
 }
 
-impl Sessions {
-    pub(crate) fn new(rested_bytes_max: usize, counters: Arc<Counters>) -> Arc<Self> {
+impl LiveSessions {
+    pub(crate) fn new(rested_bytes_max: usize, counters: Arc<EngineCounters>) -> Arc<Self> {
         let kept = Kept {
             live: HashMap::new(),
-            rested: Cache::new(rested_bytes_max),
+            rested: ByteCache::new(rested_bytes_max),
             agents: HashMap::new(),
             agents_bytes: 0,
             bytes_max: rested_bytes_max,
@@ -53,7 +53,7 @@ impl Sessions {
     }
 
     /// Holds a session to work on it: with all that it had folded, and until the hold is dropped.
-    pub(crate) fn work(self: &Arc<Self>, session: SessionId) -> Work {
+    pub(crate) fn work(self: &Arc<Self>, session: SessionId) -> WorkedSession {
         let mut kept = lock(&self.kept);
         let live = self.live(&mut kept, session);
         if live.holders.workers.fetch_add(1, Ordering::AcqRel) == 0
@@ -62,18 +62,19 @@ impl Sessions {
             self.counters.resting(kept.rested.len(), kept.bytes());
             live.take_up(folded.state, folded.scrolls);
         }
-        Work { sessions: Arc::clone(self), live }
+        WorkedSession { sessions: Arc::clone(self), live }
     }
 
     /// Holds a session to hear of it.
-    pub(crate) fn watch(self: &Arc<Self>, session: SessionId) -> Watch {
+    pub(crate) fn watch(self: &Arc<Self>, session: SessionId) -> WatchedSession {
         let live = self.live(&mut lock(&self.kept), session);
         live.holders.watchers.fetch_add(1, Ordering::AcqRel);
-        Watch { sessions: Arc::clone(self), live }
+        WatchedSession { sessions: Arc::clone(self), live }
     }
 
-    fn live(&self, kept: &mut Kept, session: SessionId) -> Arc<Live> {
-        let live = Arc::clone(kept.live.entry(session).or_insert_with(|| Arc::new(Live::new(session))));
+    fn live(&self, kept: &mut Kept, session: SessionId) -> Arc<LiveSession> {
+        let live =
+            Arc::clone(kept.live.entry(session).or_insert_with(|| Arc::new(LiveSession::new(session))));
         self.counters.live(kept.live.len());
         live
     }
@@ -100,7 +101,7 @@ impl Sessions {
 
     /// Lets go of what nobody holds any more. Holders come only under the lock, so that one who comes now
     /// finds the session as it was, or what it had folded, or neither yet.
-    fn settle(&self, live: &Arc<Live>) {
+    fn settle(&self, live: &Arc<LiveSession>) {
         loop {
             let state = live.current();
             // Weighed before the lock is taken, and again if somebody worked on it meanwhile.
@@ -114,13 +115,14 @@ impl Sessions {
                 continue;
             }
             let (left, scrolls) = live.let_go();
-            let bytes = rest.unwrap_or_default() + scrolls.values().map(Scroll::bytes).sum::<usize>();
+            let bytes =
+                rest.unwrap_or_default() + scrolls.values().map(CachedTranscript::bytes).sum::<usize>();
             let gone = match left {
                 Some(left) if rest.is_some() => {
-                    let folded = Folded { state: left, scrolls };
+                    let folded = RestedSession { state: left, scrolls };
                     kept.rest(live.id, folded, bytes)
                 }
-                Some(left) => vec![Folded { state: left, scrolls }],
+                Some(left) => vec![RestedSession { state: left, scrolls }],
                 None => Vec::new(),
             };
             if live.holders.watchers.load(Ordering::Acquire) == 0 {
@@ -144,7 +146,7 @@ impl Kept {
     }
 
     /// Keeps what a session had folded, and gives back what had to go for it.
-    fn rest(&mut self, session: SessionId, folded: Folded, bytes: usize) -> Vec<Folded> {
+    fn rest(&mut self, session: SessionId, folded: RestedSession, bytes: usize) -> Vec<RestedSession> {
         let (agent, agent_bytes) = folded.agent();
         let sharers = self.agents.entry(agent).or_insert((0, agent_bytes));
         if sharers.0 == 0 {
@@ -164,13 +166,13 @@ impl Kept {
         gone
     }
 
-    fn take_up(&mut self, session: &SessionId) -> Option<Folded> {
+    fn take_up(&mut self, session: &SessionId) -> Option<RestedSession> {
         let folded = self.rested.take(session)?;
         self.forget_agent(&folded);
         Some(folded)
     }
 
-    fn forget_agent(&mut self, folded: &Folded) {
+    fn forget_agent(&mut self, folded: &RestedSession) {
         let (agent, _) = folded.agent();
         if let Some(sharers) = self.agents.get_mut(&agent) {
             sharers.0 -= 1;
@@ -182,7 +184,7 @@ impl Kept {
     }
 }
 
-impl Folded {
+impl RestedSession {
     /// Where its agent lies in memory, and the bytes of that.
     fn agent(&self) -> (usize, usize) {
         (Arc::as_ptr(&self.state.session.agent).addr(), self.state.agent_bytes)
@@ -204,7 +206,7 @@ pub struct MemoryUse {
     pub reading_bytes: usize,
 }
 
-fn same(one: Option<&Arc<State>>, other: Option<&Arc<State>>) -> bool {
+fn same(one: Option<&Arc<LoadedSession>>, other: Option<&Arc<LoadedSession>>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => Arc::ptr_eq(one, other),
         (None, None) => true,
@@ -214,25 +216,25 @@ fn same(one: Option<&Arc<State>>, other: Option<&Arc<State>>) -> bool {
 
 /// Whether it is worth keeping. One that wants something and has nobody at work was cut off, as by a crash:
 /// whoever comes next takes it up from the log, as after one.
-fn rests(state: &State) -> bool {
+fn rests(state: &LoadedSession) -> bool {
     !state.session.over() && wants(&state.session).is_empty()
 }
 
 /// A session that is worked on. Clones hold it too.
 #[derive(Debug)]
-pub(crate) struct Work {
-    sessions: Arc<Sessions>,
-    live: Arc<Live>,
+pub(crate) struct WorkedSession {
+    sessions: Arc<LiveSessions>,
+    live: Arc<LiveSession>,
 }
 
-impl Clone for Work {
+impl Clone for WorkedSession {
     fn clone(&self) -> Self {
         self.live.holders.workers.fetch_add(1, Ordering::AcqRel);
         Self { sessions: Arc::clone(&self.sessions), live: Arc::clone(&self.live) }
     }
 }
 
-impl Drop for Work {
+impl Drop for WorkedSession {
     fn drop(&mut self) {
         if self.live.holders.workers.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.sessions.settle(&self.live);
@@ -240,22 +242,22 @@ impl Drop for Work {
     }
 }
 
-impl Deref for Work {
-    type Target = Live;
+impl Deref for WorkedSession {
+    type Target = LiveSession;
 
-    fn deref(&self) -> &Live {
+    fn deref(&self) -> &LiveSession {
         &self.live
     }
 }
 
 /// A session that is watched.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    sessions: Arc<Sessions>,
-    live: Arc<Live>,
+pub(crate) struct WatchedSession {
+    sessions: Arc<LiveSessions>,
+    live: Arc<LiveSession>,
 }
 
-impl Drop for Watch {
+impl Drop for WatchedSession {
     fn drop(&mut self) {
         if self.live.holders.watchers.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.sessions.settle(&self.live);
@@ -263,10 +265,10 @@ impl Drop for Watch {
     }
 }
 
-impl Deref for Watch {
-    type Target = Live;
+impl Deref for WatchedSession {
+    type Target = LiveSession;
 
-    fn deref(&self) -> &Live {
+    fn deref(&self) -> &LiveSession {
         &self.live
     }
 }

@@ -3,50 +3,50 @@
 
 use std::sync::Arc;
 
-use kernel::{clock::Clock, session::Session, status};
+use kernel::{clock::Stopwatch, session::SessionState, status};
 use protocol::{
-    Stamp, ThreadId, WorkspaceId,
-    agent::{Member, SessionAgent},
+    ThreadId, Timestamp, WorkspaceId,
+    agent::{RosterMember, SessionAgent},
     parse::Metadata,
-    session::{SessionStats, Status, Thread, ThreadStats},
-    usage::{Tokens, Usage},
+    session::{SessionStats, SessionStatus, SessionThread, ThreadStats},
+    usage::{RequestTokens, Usage},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Engine, fault::Fault};
+use crate::{Engine, fault::EngineFault};
 
 /// A content hash: names a snapshot.
-pub(crate) type Hash = [u8; 32];
+pub(crate) type SnapshotHash = [u8; 32];
 
 /// An agent's snapshot as the store keeps it: once, by the hash of its bytes.
 #[derive(Debug, Clone)]
-pub(crate) struct Snapshot {
-    pub(crate) hash: Hash,
+pub(crate) struct AgentSnapshot {
+    pub(crate) hash: SnapshotHash,
     pub(crate) agent: Arc<SessionAgent>,
 }
 
-impl Snapshot {
-    pub(crate) fn of(agent: &Arc<SessionAgent>) -> Result<(Self, Vec<u8>), Fault> {
-        let body = serde_json::to_vec(agent.as_ref()).map_err(Fault::unwritable)?;
-        let hash: Hash = Sha256::digest(&body).into();
+impl AgentSnapshot {
+    pub(crate) fn of(agent: &Arc<SessionAgent>) -> Result<(Self, Vec<u8>), EngineFault> {
+        let body = serde_json::to_vec(agent.as_ref()).map_err(EngineFault::unwritable)?;
+        let hash: SnapshotHash = Sha256::digest(&body).into();
         Ok((Self { hash, agent: Arc::clone(agent) }, body))
     }
 }
 
-/// A hash as a head row names it; [`Summary::hash`] reads it.
-fn digits(hash: &Hash) -> String {
+/// A hash as a head row names it; [`SessionSummary::hash`] reads it.
+fn digits(hash: &SnapshotHash) -> String {
     hash.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"))
 }
 
 /// What the head row holds beside its columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Summary {
+pub(crate) struct SessionSummary {
     /// The snapshot the session works with now.
     pub(crate) agent: String,
     title: Option<String>,
     metadata: Metadata,
-    clock: Clock,
+    clock: Stopwatch,
     /// How many events wait in the queue.
     pub(crate) queued: usize,
     /// The primary first.
@@ -57,34 +57,34 @@ pub(crate) struct Summary {
 struct ThreadSummary {
     id: ThreadId,
     parent: Option<ThreadId>,
-    status: Status,
-    tokens: Tokens,
-    clock: Clock,
+    status: SessionStatus,
+    tokens: RequestTokens,
+    clock: Stopwatch,
     /// Its agent's place in its parent's roster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     member: Option<usize>,
-    created_at: Stamp,
-    updated_at: Stamp,
+    created_at: Timestamp,
+    updated_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    archived_at: Option<Stamp>,
+    archived_at: Option<Timestamp>,
 }
 
-impl Summary {
-    pub(crate) fn read(body: &[u8]) -> Result<Self, Fault> {
-        serde_json::from_slice(body).map_err(Fault::unreadable)
+impl SessionSummary {
+    pub(crate) fn read(body: &[u8]) -> Result<Self, EngineFault> {
+        serde_json::from_slice(body).map_err(EngineFault::unreadable)
     }
 
-    pub(crate) fn hash(&self) -> Result<Hash, Fault> {
-        let mut hash = Hash::default();
+    pub(crate) fn hash(&self) -> Result<SnapshotHash, EngineFault> {
+        let mut hash = SnapshotHash::default();
         let digits = self.agent.as_bytes();
         for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-            let text = std::str::from_utf8(pair).map_err(|_| Fault::Corrupt("a snapshot's hash"))?;
-            *byte = u8::from_str_radix(text, 16).map_err(|_| Fault::Corrupt("a snapshot's hash"))?;
+            let text = std::str::from_utf8(pair).map_err(|_| EngineFault::Corrupt("a snapshot's hash"))?;
+            *byte = u8::from_str_radix(text, 16).map_err(|_| EngineFault::Corrupt("a snapshot's hash"))?;
         }
-        if digits.len() == 64 { Ok(hash) } else { Err(Fault::Corrupt("a snapshot's hash")) }
+        if digits.len() == 64 { Ok(hash) } else { Err(EngineFault::Corrupt("a snapshot's hash")) }
     }
 
-    fn of(session: &Session, snapshot: &Hash) -> Self {
+    fn of(session: &SessionState, snapshot: &SnapshotHash) -> Self {
         let threads = session.threads().map(|thread| ThreadSummary {
             id: thread.id,
             parent: thread.parent,
@@ -106,8 +106,8 @@ impl Summary {
         }
     }
 
-    fn tokens(&self) -> Tokens {
-        self.threads.iter().fold(Tokens::default(), |sum, thread| sum.plus(thread.tokens))
+    fn tokens(&self) -> RequestTokens {
+        self.threads.iter().fold(RequestTokens::default(), |sum, thread| sum.plus(thread.tokens))
     }
 
     /// The primary thread.
@@ -122,11 +122,11 @@ impl Summary {
 
     /// Whether the session has this thread, and it is over.
     pub(crate) fn is_over(&self, thread: ThreadId) -> bool {
-        self.threads.iter().any(|known| known.id == thread && known.status == Status::Terminated)
+        self.threads.iter().any(|known| known.id == thread && known.status == SessionStatus::Terminated)
     }
 
     /// The agent of a child thread, in the roster of `agent`, who is the session's.
-    fn member<'a>(&self, agent: &'a SessionAgent, thread: &ThreadSummary) -> Option<&'a Member> {
+    fn member<'a>(&self, agent: &'a SessionAgent, thread: &ThreadSummary) -> Option<&'a RosterMember> {
         let parent = self.threads.iter().find(|known| Some(known.id) == thread.parent)?;
         let roster = match parent.parent {
             None => agent.members(),
@@ -140,22 +140,26 @@ impl Engine {
     /// The head row of `session`, counted: a commit makes it once.
     pub(crate) fn head_row(
         &self,
-        session: &Session,
+        session: &SessionState,
         workspace: WorkspaceId,
-        snapshot: &Hash,
-    ) -> Result<store::Head, Fault> {
+        snapshot: &SnapshotHash,
+    ) -> Result<store::SessionHead, EngineFault> {
         self.counters().made_head();
         head(session, workspace, snapshot)
     }
 }
 
-fn head(session: &Session, workspace: WorkspaceId, snapshot: &Hash) -> Result<store::Head, Fault> {
-    let body = serde_json::to_vec(&Summary::of(session, snapshot)).map_err(Fault::unwritable)?;
+fn head(
+    session: &SessionState,
+    workspace: WorkspaceId,
+    snapshot: &SnapshotHash,
+) -> Result<store::SessionHead, EngineFault> {
+    let body = serde_json::to_vec(&SessionSummary::of(session, snapshot)).map_err(EngineFault::unwritable)?;
     let due = kernel::wants(session).into_iter().filter_map(|want| match want {
         kernel::Want::Wake { at, .. } => Some(at),
         kernel::Want::Ask { .. } | kernel::Want::Run { .. } => None,
     });
-    Ok(store::Head {
+    Ok(store::SessionHead {
         session: session.id,
         workspace,
         position: session.head,
@@ -167,17 +171,17 @@ fn head(session: &Session, workspace: WorkspaceId, snapshot: &Hash) -> Result<st
         deleted_at: session.deleted_at,
         agent: session.agent.definition.id,
         agent_version: session.agent.definition.version,
-        environment: session.environment.ok_or(Fault::Corrupt("a session without its first fact"))?,
+        environment: session.environment.ok_or(EngineFault::Corrupt("a session without its first fact"))?,
         body,
     })
 }
 
 /// The API's session object.
 pub(crate) fn session_object(
-    head: &store::Head,
-    summary: &Summary,
+    head: &store::SessionHead,
+    summary: &SessionSummary,
     agent: &SessionAgent,
-    now: Stamp,
+    now: Timestamp,
 ) -> protocol::session::Session {
     let now = summary.clock.ended.unwrap_or(now);
     let active: u64 = summary.threads.iter().map(|thread| thread.clock.active(now)).sum();
@@ -206,12 +210,12 @@ pub(crate) fn session_object(
 
 /// The API's object of each thread that is asked for, the primary first.
 pub(crate) fn thread_objects(
-    head: &store::Head,
-    summary: &Summary,
+    head: &store::SessionHead,
+    summary: &SessionSummary,
     agent: &SessionAgent,
-    now: Stamp,
+    now: Timestamp,
     only: Option<ThreadId>,
-) -> Vec<Thread> {
+) -> Vec<SessionThread> {
     let object = |thread: &ThreadSummary| {
         let end = thread.clock.ended.unwrap_or(now);
         let active = seconds(thread.clock.active(end));
@@ -219,7 +223,7 @@ pub(crate) fn thread_objects(
             (None, Some(first)) => seconds(first.since(thread.created_at).as_micros() as u64),
             (Some(_), _) | (None, None) => 0.0,
         };
-        Thread {
+        SessionThread {
             id: thread.id,
             session_id: head.session,
             parent_thread_id: thread.parent,
@@ -251,7 +255,7 @@ fn seconds(micros: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::{Moment, Opening, Seed, Tree};
+    use kernel::{Moment, Seed, SessionOpening, ThreadLimits};
     use protocol::{EnvironmentId, SessionId};
 
     /// A snapshot and a head row, as earlier versions have kept them.
@@ -283,7 +287,7 @@ mod tests {
     #[test]
     fn a_snapshot_is_kept_under_the_name_that_it_always_had() {
         let agent: SessionAgent = serde_json::from_str(KEPT).unwrap();
-        let (snapshot, body) = Snapshot::of(&Arc::new(agent)).unwrap();
+        let (snapshot, body) = AgentSnapshot::of(&Arc::new(agent)).unwrap();
         assert_eq!(String::from_utf8(body).unwrap(), KEPT);
         assert_eq!(
             digits(&snapshot.hash),
@@ -294,24 +298,24 @@ mod tests {
     #[test]
     fn a_head_row_holds_what_it_always_did() {
         let agent: Arc<SessionAgent> = Arc::new(serde_json::from_str(KEPT).unwrap());
-        let opening = Opening {
+        let opening = SessionOpening {
             session: SessionId::from_bits(1),
             thread: ThreadId::from_bits(2),
             agent,
             environment: EnvironmentId::from_bits(3),
             title: Some("t".into()),
             metadata: [("k".to_owned(), "v".to_owned())].into(),
-            tree: Tree::default(),
+            tree: ThreadLimits::default(),
             events: Vec::new(),
         };
-        let at = Stamp::from_micros(1_700_000_000_000_000);
+        let at = Timestamp::from_micros(1_700_000_000_000_000);
         let session = kernel::open(opening, Moment { at, seed: Seed::new(0) }).unwrap().session;
         let head = head(&session, WorkspaceId::from_bits(4), &[0xab; 32]).unwrap();
-        let row = store::Head {
+        let row = store::SessionHead {
             session: SessionId::from_bits(1),
             workspace: WorkspaceId::from_bits(4),
             position: 1,
-            status: Status::Idle,
+            status: SessionStatus::Idle,
             due: None,
             created_at: at,
             updated_at: at,

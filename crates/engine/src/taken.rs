@@ -3,19 +3,19 @@
 use std::borrow::Cow;
 
 use kernel::{Fact, view::Viewer};
-use protocol::{EventId, Stamp, event::Event};
+use protocol::{EventId, Timestamp, event::Event};
 
 use crate::{attempt::said, live::Committed};
 
 /// See the file.
-pub(crate) struct Taken {
-    pub(crate) accepted: Accepted,
-    pub(crate) head: store::Head,
-    pub(crate) at: Stamp,
+pub(crate) struct TakenInput {
+    pub(crate) accepted: AcceptedEvents,
+    pub(crate) head: store::SessionHead,
+    pub(crate) at: Timestamp,
 }
 
 /// The client's events in it.
-pub(crate) enum Accepted {
+pub(crate) enum AcceptedEvents {
     /// Their facts lie in the last of so many commits of the batch.
     Now { ids: Vec<EventId>, commits: usize },
     /// They were sent before, and taken so.
@@ -23,19 +23,19 @@ pub(crate) enum Accepted {
 }
 
 /// One commit of a batch.
-pub(crate) struct Written {
+pub(crate) struct WrittenCommit {
     pub(crate) first: u64,
     pub(crate) facts: Vec<Fact>,
     /// Bytes of it in the log.
     pub(crate) bytes: usize,
 }
 
-impl Taken {
-    pub(crate) fn told(self, written: &[Written], viewer: Option<Viewer>) -> Committed {
+impl TakenInput {
+    pub(crate) fn told(self, written: &[WrittenCommit], viewer: Option<Viewer>) -> Committed {
         let Self { accepted, head, at } = self;
         let accepted = match accepted {
-            Accepted::Before(events) => events,
-            Accepted::Now { ids, commits } => {
+            AcceptedEvents::Before(events) => events,
+            AcceptedEvents::Now { ids, commits } => {
                 let own = commits.checked_sub(1).and_then(|last| written.get(last));
                 let facts = own.map(|own| own.facts.as_slice()).unwrap_or_default();
                 let shown = |fact| viewer.and_then(|viewer| said(fact, viewer));

@@ -21,7 +21,7 @@ const SOUND: Duration = Duration::from_mins(10);
 
 /// Sessions a task of which panicked, lately.
 #[derive(Debug, Default)]
-pub(crate) struct Fallen(Mutex<BTreeMap<SessionId, Fall>>);
+pub(crate) struct FallenSessions(Mutex<BTreeMap<SessionId, Fall>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Fall {
@@ -31,7 +31,7 @@ struct Fall {
     helped: bool,
 }
 
-impl Fallen {
+impl FallenSessions {
     /// The pause before the session is taken up again; `None`: somebody does that already.
     fn fell(&self, session: SessionId) -> Option<Duration> {
         let mut fallen = lock(&self.0);
@@ -136,7 +136,7 @@ impl Engine {
 
     /// The means to let a task panic, for a test.
     #[cfg(debug_assertions)]
-    pub fn ends(&self) -> &ends::Ends {
+    pub fn ends(&self) -> &ends::TaskEnds {
         &self.0.ends
     }
 }
@@ -160,7 +160,7 @@ pub mod ends {
 
     /// By name of a task: its end.
     #[derive(Debug, Clone, Default)]
-    pub struct Ends(Arc<Mutex<BTreeMap<String, Arc<End>>>>);
+    pub struct TaskEnds(Arc<Mutex<BTreeMap<String, Arc<End>>>>);
 
     #[derive(Debug, Default)]
     struct End {
@@ -169,7 +169,7 @@ pub mod ends {
         waits: AtomicBool,
     }
 
-    impl Ends {
+    impl TaskEnds {
         /// Lets one task of this name panic: one that runs, else the next.
         pub fn end(&self, name: &str) {
             let end = self.of(name);
@@ -212,7 +212,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_session_that_falls_again_waits_longer_and_is_helped_by_one_at_a_time() {
-        let fallen = Fallen::default();
+        let fallen = FallenSessions::default();
         let mut pauses = Vec::new();
         for _ in 0..8 {
             pauses.extend(fallen.fell(ONE).map(|pause| pause.as_secs()));

@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
-use models::Lack;
+use models::ServerLack;
 use protocol::{
     Object,
-    content::Block,
-    prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Message, Part, Prompt, Role, ToolSpec},
+    content::ContentBlock,
+    prompt::{
+        AnswerBlock, AnswerStop, FailureClass, MessagePart, MessageRole, ModelAnswer, ModelFailure, Prompt,
+        PromptMessage, ToolSpec,
+    },
 };
 use serde_json::json;
 
@@ -19,14 +22,14 @@ const QUESTION: &str =
 
 /// Something that is missing where a model is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Missing {
+pub(crate) struct MissingForModel {
     /// Whether no agent can work without it.
     pub(crate) needed: bool,
     pub(crate) what: String,
     pub(crate) fix: String,
 }
 
-impl Missing {
+impl MissingForModel {
     pub(crate) fn needed(what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { needed: true, what: what.into(), fix: fix.into() }
     }
@@ -41,46 +44,53 @@ pub(crate) fn prompt(model: &str) -> Prompt {
         description: "Notes a word.".into(),
         input_schema: schema.as_object().cloned().unwrap_or_default(),
     };
-    let parts = vec![Part::Content(Block::text(QUESTION))];
-    let messages = vec![Arc::new(Message { role: Role::User, parts })];
+    let parts = vec![MessagePart::Content(ContentBlock::text(QUESTION))];
+    let messages = vec![Arc::new(PromptMessage { role: MessageRole::User, parts })];
     Prompt { model: model.to_owned(), system: None, tools: vec![Arc::new(tool)], messages, counted: None }
 }
 
 /// What the answer to it shows to be missing.
-pub(crate) fn missing(answer: &Answer) -> Vec<Missing> {
-    let seen = Lack::of_answer(answer);
-    let told = |needed, lack: Lack| Missing { needed, what: lack.seen().into(), fix: lack.cure().into() };
-    let thinking = seen.contains(&Lack::Thinking).then(|| told(false, Lack::Thinking));
+pub(crate) fn missing(answer: &ModelAnswer) -> Vec<MissingForModel> {
+    let seen = ServerLack::of_answer(answer);
+    let told = |needed, lack: ServerLack| MissingForModel {
+        needed,
+        what: lack.seen().into(),
+        fix: lack.cure().into(),
+    };
+    let thinking = seen.contains(&ServerLack::Thinking).then(|| told(false, ServerLack::Thinking));
     let calls: Vec<(&str, Option<&Object>)> = answer.blocks.iter().filter_map(call).collect();
     let good = |(name, input): &(&str, Option<&Object>)| {
         *name == TOOL && input.is_some_and(|input| input.get(WORD).is_some_and(serde_json::Value::is_string))
     };
     let wrong = if calls.iter().any(good) {
         None
-    } else if seen.contains(&Lack::Inputs) {
-        Some(told(true, Lack::Inputs))
+    } else if seen.contains(&ServerLack::Inputs) {
+        Some(told(true, ServerLack::Inputs))
     } else if calls.iter().any(|(name, _)| *name == TOOL) {
-        Some(Missing::needed("a tool call came without its input", Lack::Inputs.cure()))
+        Some(MissingForModel::needed("a tool call came without its input", ServerLack::Inputs.cure()))
     } else if !calls.is_empty() {
-        Some(Missing::needed("a tool was called that was not offered", Lack::Inputs.cure()))
-    } else if seen.contains(&Lack::Calls) {
-        Some(told(true, Lack::Calls))
+        Some(MissingForModel::needed("a tool was called that was not offered", ServerLack::Inputs.cure()))
+    } else if seen.contains(&ServerLack::Calls) {
+        Some(told(true, ServerLack::Calls))
     } else if answer.stop == AnswerStop::MaxTokens {
         let fix = "let it write more: `max_output` of the route";
-        Some(Missing::needed("the answer was cut off at its output limit before it called a tool", fix))
+        Some(MissingForModel::needed(
+            "the answer was cut off at its output limit before it called a tool",
+            fix,
+        ))
     } else {
-        let fix = format!("take a model that calls tools; if it is one, {}", Lack::Calls.cure());
-        Some(Missing::needed("the model was asked to call a tool and called none", fix))
+        let fix = format!("take a model that calls tools; if it is one, {}", ServerLack::Calls.cure());
+        Some(MissingForModel::needed("the model was asked to call a tool and called none", fix))
     };
     wrong.into_iter().chain(thinking).collect()
 }
 
 /// What it means that the request failed where one without a tool was answered; `fix` is for a failure that
 /// has nothing to do with the tool.
-pub(crate) fn refused(failure: &Failure, fix: String) -> Missing {
+pub(crate) fn refused(failure: &ModelFailure, fix: String) -> MissingForModel {
     let what = format!("a request with a tool failed: {}", failure.message);
     match failure.class {
-        FailureClass::Invalid => Missing::needed(what, Lack::Calls.cure()),
+        FailureClass::Invalid => MissingForModel::needed(what, ServerLack::Calls.cure()),
         FailureClass::Overloaded
         | FailureClass::RateLimited
         | FailureClass::Unavailable
@@ -91,7 +101,7 @@ pub(crate) fn refused(failure: &Failure, fix: String) -> Missing {
         | FailureClass::Unusable
         | FailureClass::Denied
         | FailureClass::Billing
-        | FailureClass::NoRoute => Missing::needed(what, fix),
+        | FailureClass::NoRoute => MissingForModel::needed(what, fix),
     }
 }
 
@@ -105,7 +115,7 @@ fn call(block: &AnswerBlock) -> Option<(&str, Option<&Object>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::usage::Tokens;
+    use protocol::usage::RequestTokens;
 
     fn called(name: &str, input: Option<serde_json::Value>) -> AnswerBlock {
         let input = input.and_then(|input| input.as_object().cloned());
@@ -117,7 +127,7 @@ mod tests {
     }
 
     fn told(blocks: Vec<AnswerBlock>, stop: AnswerStop) -> Vec<(bool, String)> {
-        let missing = missing(&Answer { blocks, stop, tokens: Tokens::default(), opaque: None });
+        let missing = missing(&ModelAnswer { blocks, stop, tokens: RequestTokens::default(), opaque: None });
         missing.into_iter().map(|missing| (missing.needed, missing.what)).collect()
     }
 
@@ -126,7 +136,7 @@ mod tests {
         let good = || called(TOOL, Some(json!({WORD: "ok"})));
         assert_eq!(told(vec![good()], AnswerStop::ToolUse), []);
         assert_eq!(told(vec![text("I note it."), good(), called("x", None)], AnswerStop::ToolUse), []);
-        let thinking = (false, Lack::Thinking.seen().to_owned());
+        let thinking = (false, ServerLack::Thinking.seen().to_owned());
         assert_eq!(told(vec![text("<think>hm</think>"), good()], AnswerStop::ToolUse), [thinking]);
     }
 
@@ -135,9 +145,9 @@ mod tests {
         use AnswerStop::{EndTurn, MaxTokens, ToolUse};
         let json_of_a_call = format!("{{\"name\": \"{TOOL}\", \"arguments\": {{}}}}");
         for (blocks, stop, what) in [
-            (vec![text("<tool_call>\n{}\n</tool_call>")], EndTurn, Lack::Calls.seen()),
-            (vec![text(&json_of_a_call)], EndTurn, Lack::Calls.seen()),
-            (vec![called(TOOL, None)], ToolUse, Lack::Inputs.seen()),
+            (vec![text("<tool_call>\n{}\n</tool_call>")], EndTurn, ServerLack::Calls.seen()),
+            (vec![text(&json_of_a_call)], EndTurn, ServerLack::Calls.seen()),
+            (vec![called(TOOL, None)], ToolUse, ServerLack::Inputs.seen()),
             (vec![called(TOOL, Some(json!({})))], ToolUse, "a tool call came without its input"),
             (vec![called(TOOL, Some(json!({WORD: 1})))], ToolUse, "a tool call came without its input"),
             (vec![called("other", Some(json!({})))], ToolUse, "a tool was called that was not offered"),

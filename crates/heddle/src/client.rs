@@ -5,14 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use models::sse::Decoder;
+use models::sse::SseDecoder;
 use reqwest::{Client, Method, Response, Url};
 use serde_json::Value;
 
 use crate::{
     Wrong,
-    config::Beside,
-    lock::{self, Served},
+    config::SettingsFlags,
+    lock::{self, DirectoryUse},
     remark::remark,
     seal, secret,
 };
@@ -63,7 +63,7 @@ pub(crate) fn there<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallEr
 
 /// Which server to talk to, and with which key.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Place {
+pub(crate) struct ServerAddress {
     /// The server [default: where the one that has the data directory listens, or what the settings' file
     /// says, or http://127.0.0.1:7717]
     #[arg(long, env = "HEDDLE_URL")]
@@ -76,19 +76,19 @@ pub(crate) struct Place {
     #[arg(long, env = "HEDDLE_DATA", value_name = "DIRECTORY")]
     data: Option<PathBuf>,
     #[command(flatten)]
-    beside: Beside,
+    beside: SettingsFlags,
 }
 
-impl Place {
+impl ServerAddress {
     /// Someone who calls there.
-    pub(crate) fn caller(self) -> Result<Caller, Wrong> {
+    pub(crate) fn caller(self) -> Result<ApiClient, Wrong> {
         let (url, key) = match (self.url, self.key) {
             (Some(url), Some(key)) => (url, key),
             (url, key) => {
                 let settled = self.beside.settle(self.data)?;
                 let listen = match lock::served(&settled.data) {
-                    Served::At(listen) => listen,
-                    Served::Somewhere | Served::No => settled.listen,
+                    DirectoryUse::At(listen) => listen,
+                    DirectoryUse::Somewhere | DirectoryUse::No => settled.listen,
                 };
                 (or_local(url, listen)?, or_first(key, &settled.data)?)
             }
@@ -96,7 +96,7 @@ impl Place {
         if let Some(why) = secret::unsendable(key.trim()) {
             return Err(format!("the key (of --key, HEDDLE_API_KEY or the file first-key) {why}").into());
         }
-        Ok(Caller::new(&web(url.trim())?, key.trim())?)
+        Ok(ApiClient::new(&web(url.trim())?, key.trim())?)
     }
 }
 
@@ -178,7 +178,7 @@ fn or_first(key: Option<String>, data: &Path) -> Result<String, Wrong> {
 
 /// Someone who calls the API.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller {
+pub(crate) struct ApiClient {
     http: Client,
     base: String,
     key: String,
@@ -186,7 +186,7 @@ pub(crate) struct Caller {
     patient: bool,
 }
 
-impl Caller {
+impl ApiClient {
     pub(crate) fn new(base: &str, key: &str) -> Result<Self, reqwest::Error> {
         // Loopback needs neither a proxy nor the system's certificates.
         let local = Url::parse(base).is_ok_and(|url| url.scheme() == "http" && is_local(&url));
@@ -214,9 +214,9 @@ impl Caller {
     }
 
     /// Opens a stream; with `after`, from behind that event.
-    pub(crate) async fn stream(&self, path: &str, after: Option<&str>) -> Result<Stream, CallError> {
+    pub(crate) async fn stream(&self, path: &str, after: Option<&str>) -> Result<EventStream, CallError> {
         let response = self.again(async || self.send(Method::GET, path, None, after).await).await?;
-        Ok(Stream { response, decoder: Decoder::default(), frames: VecDeque::new() })
+        Ok(EventStream { response, decoder: SseDecoder::default(), frames: VecDeque::new() })
     }
 
     /// The answer to a call; with patience, that of the server that is back.
@@ -290,13 +290,13 @@ impl Caller {
 
 /// An open stream of events.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub(crate) struct EventStream {
     response: Response,
-    decoder: Decoder,
+    decoder: SseDecoder,
     frames: VecDeque<Value>,
 }
 
-impl Stream {
+impl EventStream {
     /// The next event; `None` when the stream has ended or was cut.
     pub(crate) async fn next(&mut self) -> Result<Option<Value>, CallError> {
         loop {

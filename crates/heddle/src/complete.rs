@@ -12,12 +12,12 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 #[command(after_help = "For bash, in ~/.bashrc:\n    source <(heddle completions bash)\n\n\
 For zsh, into a folder of $fpath:\n    heddle completions zsh > ~/.zfunc/_heddle\n\n\
 For fish:\n    heddle completions fish > ~/.config/fish/completions/heddle.fish")]
-pub(crate) struct Flags {
+pub(crate) struct CompleteFlags {
     /// The shell.
     shell: Shell,
 }
 
-pub(crate) fn run(flags: &Flags) -> Outcome {
+pub(crate) fn run(flags: &CompleteFlags) -> Outcome {
     let whole = Cli::command();
     // What only the server itself starts is no word to complete.
     let verbs = whole.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned();

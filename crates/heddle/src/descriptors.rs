@@ -11,11 +11,11 @@ const RAISE: &str = "LimitNOFILE= of a unit, `ulimit -Hn` of a shell, `--ulimit 
 
 /// How many files the server may have open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Descriptors {
+pub(crate) struct FileDescriptors {
     limit: usize,
 }
 
-impl Descriptors {
+impl FileDescriptors {
     /// As many as it may have once it has raised its limit.
     pub(crate) fn possible() -> Self {
         let maximum = getrlimit(Resource::Nofile).maximum;
@@ -90,16 +90,16 @@ mod tests {
 
     #[test]
     fn half_of_the_files_are_left_for_other_things() {
-        let of = |limit| Descriptors { limit }.connections();
+        let of = |limit| FileDescriptors { limit }.connections();
         assert_eq!([of(300), of(1_024), of(16_384), of(usize::MAX)], [150, 512, 8_192, 8_192]);
     }
 
     #[test]
     fn sandboxes_have_what_connections_and_the_server_itself_leave() {
-        let of = |limit| Descriptors { limit }.sandboxes();
+        let of = |limit| FileDescriptors { limit }.sandboxes();
         assert_eq!([of(256), of(512), of(1_024), of(4_096)], [16, 32, 64, 448]);
         assert_eq!(
-            Descriptors { limit: 1_024 }.room(64).expect_err("few connections").matches("64").count(),
+            FileDescriptors { limit: 1_024 }.room(64).expect_err("few connections").matches("64").count(),
             2
         );
     }
@@ -107,23 +107,25 @@ mod tests {
     #[test]
     fn too_few_are_refused_with_what_to_do() {
         for limit in [0, 32, 48, 64, 255] {
-            let why = Descriptors { limit }.enough().expect_err("too few");
+            let why = FileDescriptors { limit }.enough().expect_err("too few");
             assert!(why.contains(&format!("only {limit} open files and needs 256")), "{why}");
             assert!(why.contains("LimitNOFILE="), "{why}");
-            assert!(Descriptors { limit }.told(64).starts_with("  MISSING open files: "));
+            assert!(FileDescriptors { limit }.told(64).starts_with("  MISSING open files: "));
         }
-        assert_eq!(Descriptors { limit: 256 }.enough(), Ok(()));
+        assert_eq!(FileDescriptors { limit: 256 }.enough(), Ok(()));
     }
 
     #[test]
     fn doctor_says_what_there_is_room_for_and_how_to_have_more() {
         let plenty = "  ok      open files: room for 8192 connections and 64 sandboxes at once\n";
-        assert_eq!(Descriptors { limit: 524_288 }.told(64), plenty);
-        let told = Descriptors { limit: 300 }.told(64);
+        assert_eq!(FileDescriptors { limit: 524_288 }.told(64), plenty);
+        let told = FileDescriptors { limit: 300 }.told(64);
         for part in ["at most 300", "150 connections and 18 sandboxes", "to 16384", "for 8192 and 64"] {
             assert!(told.contains(part), "no {part} in {told}");
         }
-        assert!(Descriptors { limit: 16_384 }.told(4_096).contains("8192 connections and 1984 sandboxes"));
-        assert!(Descriptors { limit: 16_384 }.told(4_096).contains("to 24832"));
+        assert!(
+            FileDescriptors { limit: 16_384 }.told(4_096).contains("8192 connections and 1984 sandboxes")
+        );
+        assert!(FileDescriptors { limit: 16_384 }.told(4_096).contains("to 24832"));
     }
 }

@@ -3,23 +3,23 @@
 
 use std::fmt::Write as _;
 
-use models::Models;
+use models::RoutedModels;
 use protocol::routes::Route;
-use sandbox::{Check, Report};
+use sandbox::{HostCheck, HostReport};
 
 use crate::{
     Outcome,
-    calling::Missing,
-    config::{Mode, Said, Setting, Settled},
-    descriptors::Descriptors,
+    calling::MissingForModel,
+    config::{HeddleSettings, SaidFlags, SandboxMode, ShownSetting},
+    descriptors::FileDescriptors,
     ground, hands, offers, say, seal, table, terminal,
-    trial::{self, Found},
+    trial::{self, RouteTrial},
     warnings::warnings,
 };
 
 /// What to look at.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Flags {
+pub(crate) struct DoctorFlags {
     /// Also try each route: ask its provider for its models, and one model for a word and for a call of a
     /// tool, which may cost a little; without this nothing is sent anywhere
     #[arg(long)]
@@ -28,21 +28,21 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "ID", requires = "routes")]
     model: Vec<String>,
     #[command(flatten)]
-    said: Said,
+    said: SaidFlags,
 }
 
-pub(crate) async fn run(flags: Flags) -> Outcome {
+pub(crate) async fn run(flags: DoctorFlags) -> Outcome {
     let settled = flags.said.settle()?;
     // Finds what only the client itself can say, such as a file of certificates without one.
-    let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
+    let models = RoutedModels::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
     say(&settings(&settled));
     let report = match settled.sandbox.mode {
-        Mode::Local => {
+        SandboxMode::Local => {
             let (mut report, _) = hands::probe(&settled.sandbox).await?;
             report.checks.push(sandbox::probe_disk(&std::path::absolute(&settled.data)?));
             report
         }
-        Mode::Off => Report { checks: vec![sandbox::bash()] },
+        SandboxMode::Off => HostReport { checks: vec![sandbox::bash()] },
     };
     say(&machine(&settled, &report));
     let ground = ground::checks(&settled);
@@ -61,7 +61,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
         let skipped = |route: &Route| offers::keyless(&settled, route);
         let found = trial::all(&models, &settled.routes, &flags.model, &skipped).await;
         say(&tried(&settled, &found));
-        let failed = found.iter().filter(|found| matches!(found, Found::Failed { .. })).count();
+        let failed = found.iter().filter(|found| matches!(found, RouteTrial::Failed { .. })).count();
         if failed > 0 {
             wrong.push(format!("{failed} of {} routes failed", found.len()));
         }
@@ -71,8 +71,8 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
                 .push(format!("{useless} of {} routes answer, but no agent can work over them", found.len()));
         }
     }
-    wrong.extend(Descriptors::possible().enough().err());
-    if settled.sandbox.mode == Mode::Local && !report.ok() {
+    wrong.extend(FileDescriptors::possible().enough().err());
+    if settled.sandbox.mode == SandboxMode::Local && !report.ok() {
         wrong
             .push("`heddle serve` will not start here until the sandbox works, or with --sandbox=off".into());
     }
@@ -80,8 +80,10 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
 }
 
 /// Every setting with its value and its source, and what is to be said about them.
-fn settings(settled: &Settled) -> String {
-    let row = |Setting { name, value, source }: &Setting| [name.clone(), value.clone(), source.to_string()];
+fn settings(settled: &HeddleSettings) -> String {
+    let row = |ShownSetting { name, value, source }: &ShownSetting| {
+        [name.clone(), value.clone(), source.to_string()]
+    };
     let mut text = table::columns(&settled.settings.iter().map(row).collect::<Vec<_>>());
     text.push('\n');
     let mut warn = |mark: &str, said: &str| text.push_str(&told(&format!("{mark}: "), said));
@@ -97,17 +99,17 @@ fn settings(settled: &Settled) -> String {
 }
 
 /// What this machine can do for the sandbox.
-fn machine(settled: &Settled, report: &Report) -> String {
+fn machine(settled: &HeddleSettings, report: &HostReport) -> String {
     let text = match settled.sandbox.mode {
-        Mode::Local => "\nsandbox: one jail a session, no network\n".to_owned(),
-        Mode::Off => format!("\nWARNING: {}\n", hands::OFF),
+        SandboxMode::Local => "\nsandbox: one jail a session, no network\n".to_owned(),
+        SandboxMode::Off => format!("\nWARNING: {}\n", hands::OFF),
     };
     text + &lines(&report.checks)
 }
 
 /// What a server stands on.
-fn server(settled: &Settled, ground: &[Check]) -> String {
-    ["\nserver\n", &lines(ground), &Descriptors::possible().told(settled.sandbox.jails)].concat()
+fn server(settled: &HeddleSettings, ground: &[HostCheck]) -> String {
+    ["\nserver\n", &lines(ground), &FileDescriptors::possible().told(settled.sandbox.jails)].concat()
 }
 
 /// A line, or as many as fit the terminal.
@@ -115,7 +117,7 @@ fn told(lead: &str, said: &str) -> String {
     terminal::folded(lead, said, terminal::columns()) + "\n"
 }
 
-fn lines(checks: &[Check]) -> String {
+fn lines(checks: &[HostCheck]) -> String {
     let mut text = String::new();
     for check in checks {
         let mark = match (check.ok, check.needed) {
@@ -132,12 +134,12 @@ fn lines(checks: &[Check]) -> String {
 }
 
 /// What came of the routes.
-fn tried(settled: &Settled, found: &[Found]) -> String {
+fn tried(settled: &HeddleSettings, found: &[RouteTrial]) -> String {
     let mut text = String::from("\nroutes, tried\n");
     for (route, found) in settled.routes.0.iter().zip(found) {
         let pattern = &route.pattern;
         let _written = match found {
-            Found::Answered { model, took, offered, missing } => {
+            RouteTrial::Answered { model, took, offered, missing } => {
                 let seconds = took.as_secs_f64();
                 let offered = match offered {
                     Ok(0) => String::new(),
@@ -147,14 +149,14 @@ fn tried(settled: &Settled, found: &[Found]) -> String {
                 };
                 let answered = format!("{pattern}: {model} answered in {seconds:.2} s{offered}");
                 let mut told = writeln!(text, "  ok      {answered}");
-                for Missing { needed, what, fix } in missing {
+                for MissingForModel { needed, what, fix } in missing {
                     let mark = if *needed { "MISSING" } else { "without" };
                     told = told.and_then(|()| writeln!(text, "  {mark} {pattern}: {what}\n          {fix}"));
                 }
                 told
             }
-            Found::Skipped { why } => writeln!(text, "  without {pattern}: {why}"),
-            Found::Failed { what, fix } => {
+            RouteTrial::Skipped { why } => writeln!(text, "  without {pattern}: {why}"),
+            RouteTrial::Failed { what, fix } => {
                 writeln!(text, "  FAILED  {pattern}: {what}\n          {fix}")
             }
         };

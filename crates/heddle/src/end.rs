@@ -2,42 +2,42 @@
 
 use engine::Engine;
 use server::End;
-use tools::LocalHands;
+use tools::LocalToolRunner;
 
-use crate::{log, supervise::Vital, terminal};
+use crate::{log, supervise::VitalTask, terminal};
 
 /// Lets the thread or task of this name panic.
-pub(crate) fn door(engine: &Engine, hands: &LocalHands) -> End {
+pub(crate) fn door(engine: &Engine, hands: &LocalToolRunner) -> End {
     let (engine, hands) = (engine.clone(), hands.clone());
     End::new(move |name| end_one(engine.clone(), hands.clone(), name))
 }
 
-async fn end_one(engine: Engine, hands: LocalHands, name: String) -> bool {
-    let Some(vital) = Vital::ALL.into_iter().find(|vital| vital.name() == name) else { return false };
+async fn end_one(engine: Engine, hands: LocalToolRunner, name: String) -> bool {
+    let Some(vital) = VitalTask::ALL.into_iter().find(|vital| vital.name() == name) else { return false };
     match vital {
-        Vital::StoreWriter | Vital::StoreReader => return engine.store().break_thread(&name).await,
-        Vital::SandboxKeeper => hands.end_a_keeping(),
-        Vital::LogWriter => {
+        VitalTask::StoreWriter | VitalTask::StoreReader => return engine.store().break_thread(&name).await,
+        VitalTask::SandboxKeeper => hands.end_a_keeping(),
+        VitalTask::LogWriter => {
             let Some(lines) = log::lines() else { return false };
             lines.end();
         }
-        Vital::OutWriter => {
+        VitalTask::OutWriter => {
             let Some(lines) = terminal::lines() else { return false };
             lines.end();
         }
-        Vital::EngineSweep
-        | Vital::EnginePins
-        | Vital::EngineLease
-        | Vital::EngineRecovery
-        | Vital::SessionRecovery
-        | Vital::SessionCommits
-        | Vital::SessionFollower
-        | Vital::SessionJob
-        | Vital::SandboxSweep
-        | Vital::SandboxWatch
-        | Vital::KeyWatch
-        | Vital::AcceptLoop
-        | Vital::Signals => engine.ends().end(&name),
+        VitalTask::EngineSweep
+        | VitalTask::EnginePins
+        | VitalTask::EngineLease
+        | VitalTask::EngineRecovery
+        | VitalTask::SessionRecovery
+        | VitalTask::SessionCommits
+        | VitalTask::SessionFollower
+        | VitalTask::SessionJob
+        | VitalTask::SandboxSweep
+        | VitalTask::SandboxWatch
+        | VitalTask::KeyWatch
+        | VitalTask::AcceptLoop
+        | VitalTask::Signals => engine.ends().end(&name),
     }
     true
 }

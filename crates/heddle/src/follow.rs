@@ -6,22 +6,22 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::client::{CallError, Caller, Stream, there};
+use crate::client::{ApiClient, CallError, EventStream, there};
 
 /// An event, and the thread whose own it is.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct FollowedEvent {
     pub(crate) thread: String,
     pub(crate) event: Value,
 }
 
 /// A session being followed.
 #[derive(Debug)]
-pub(crate) struct Follow {
-    caller: Caller,
+pub(crate) struct SessionFollower {
+    caller: ApiClient,
     session: String,
     /// What is known and not told yet.
-    ready: VecDeque<Told>,
+    ready: VecDeque<FollowedEvent>,
     streams: JoinSet<Result<Heard, CallError>>,
     /// The last event of each thread that was told or is ready.
     last: BTreeMap<String, String>,
@@ -31,14 +31,14 @@ pub(crate) struct Follow {
 #[derive(Debug)]
 struct Heard {
     thread: String,
-    stream: Stream,
+    stream: EventStream,
     event: Option<Value>,
 }
 
-impl Follow {
+impl SessionFollower {
     /// Everything that the session holds, in the order in which it happened; then what comes. Goes on where
     /// it was as often as a patient caller finds the server back.
-    pub(crate) async fn open(caller: &Caller, session: &str) -> Result<Self, CallError> {
+    pub(crate) async fn open(caller: &ApiClient, session: &str) -> Result<Self, CallError> {
         let mut follow = Self {
             caller: caller.clone(),
             session: session.to_owned(),
@@ -58,7 +58,7 @@ impl Follow {
     }
 
     /// The next event; `None` when every thread is over.
-    pub(crate) async fn next(&mut self) -> Result<Option<Told>, CallError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<FollowedEvent>, CallError> {
         loop {
             if let Some(told) = self.ready.pop_front() {
                 self.meet(&told).await?;
@@ -71,12 +71,12 @@ impl Follow {
     }
 
     /// What is there to be told without waiting.
-    pub(crate) fn known(&mut self) -> Option<Told> {
+    pub(crate) fn known(&mut self) -> Option<FollowedEvent> {
         self.ready.pop_front()
     }
 
     /// A thread that begins is followed from its beginning.
-    async fn meet(&mut self, told: &Told) -> Result<(), CallError> {
+    async fn meet(&mut self, told: &FollowedEvent) -> Result<(), CallError> {
         let child = told.event["session_thread_id"]
             .as_str()
             .filter(|_| told.event["type"] == "session.thread_created");
@@ -95,19 +95,19 @@ impl Follow {
         // A copy of what waits in a queue has no time yet.
         if event["processed_at"].is_string() {
             self.note(&thread, &event);
-            self.ready.push_back(Told { thread, event });
+            self.ready.push_back(FollowedEvent { thread, event });
         }
         Ok(())
     }
 
     /// The thread's events so far; its stream is opened behind them.
-    async fn begin(&mut self, thread: &str) -> Result<Vec<Told>, CallError> {
+    async fn begin(&mut self, thread: &str) -> Result<Vec<FollowedEvent>, CallError> {
         let path = format!("/v1/sessions/{}/threads/{thread}/events?limit=1000", self.session);
         let mut told = Vec::new();
         for event in pages(&self.caller, &path).await? {
             if event["processed_at"].is_string() {
                 self.note(thread, &event);
-                told.push(Told { thread: thread.to_owned(), event });
+                told.push(FollowedEvent { thread: thread.to_owned(), event });
             }
         }
         self.last.entry(thread.to_owned()).or_default();
@@ -131,7 +131,7 @@ impl Follow {
         Ok(())
     }
 
-    fn wait(&mut self, thread: String, mut stream: Stream) {
+    fn wait(&mut self, thread: String, mut stream: EventStream) {
         self.streams.spawn(async move {
             let event = stream.next().await?;
             Ok(Heard { thread, stream, event })
@@ -153,17 +153,17 @@ fn ends(event: &Value) -> bool {
     matches!(event["type"].as_str(), Some("session.thread_status_terminated" | "session.status_terminated"))
 }
 
-fn when(told: &Told) -> &str {
+fn when(told: &FollowedEvent) -> &str {
     told.event["processed_at"].as_str().unwrap_or_default()
 }
 
 /// The session's threads, the primary first.
-pub(crate) async fn threads(caller: &Caller, session: &str) -> Result<Vec<Value>, CallError> {
+pub(crate) async fn threads(caller: &ApiClient, session: &str) -> Result<Vec<Value>, CallError> {
     pages(caller, &format!("/v1/sessions/{session}/threads?limit=1000")).await
 }
 
 /// All of a list.
-pub(crate) async fn pages(caller: &Caller, path: &str) -> Result<Vec<Value>, CallError> {
+pub(crate) async fn pages(caller: &ApiClient, path: &str) -> Result<Vec<Value>, CallError> {
     let mut found = Vec::new();
     let mut page = String::new();
     loop {
@@ -235,7 +235,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         // Another test may have.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let caller = Caller::new(&url, "key").expect("a client");
+        let caller = ApiClient::new(&url, "key").expect("a client");
         let caller = if patient { caller.patient() } else { caller };
         let serves = async {
             for (path, answer) in steps {
@@ -252,8 +252,8 @@ mod tests {
         };
         let follows = async {
             let mut told = Vec::new();
-            let mut follow = Follow::open(&caller, "s").await?;
-            while let Some(Told { thread, event }) = follow.next().await? {
+            let mut follow = SessionFollower::open(&caller, "s").await?;
+            while let Some(FollowedEvent { thread, event }) = follow.next().await? {
                 told.push(format!("{thread} {}", event["id"]));
             }
             Ok(told)

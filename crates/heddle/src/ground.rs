@@ -7,15 +7,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use protocol::limits::CONNECTIONS_WAITING;
-use sandbox::Check;
+use sandbox::HostCheck;
 use store::Store;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::Instant;
 
 use crate::{
     Wrong,
-    config::Settled,
-    lock::{self, Served},
+    config::HeddleSettings,
+    lock::{self, DirectoryUse},
     seal::{self, DATABASE, DataError},
 };
 
@@ -44,9 +44,9 @@ impl Hindrance {
 /// A port that is this process's, and that nobody can connect to yet: it must not look like a server that
 /// stopped working on its sessions.
 #[derive(Debug)]
-pub(crate) struct Door(TcpSocket);
+pub(crate) struct BoundPort(TcpSocket);
 
-impl Door {
+impl BoundPort {
     fn take(listen: SocketAddr) -> Result<Self, Hindrance> {
         let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
         let taken = socket.and_then(|socket| {
@@ -80,11 +80,11 @@ fn refused(listen: SocketAddr, wrong: &io::Error) -> String {
 
 /// The door of a server that can start as far as that can be seen without making anything; else all that is
 /// in its way, once it is sure that this does not go by itself.
-pub(crate) async fn ready(settled: &Settled) -> Result<Door, Wrong> {
+pub(crate) async fn ready(settled: &HeddleSettings) -> Result<BoundPort, Wrong> {
     let until = Instant::now() + PATIENCE;
     let mut told = false;
     loop {
-        let (data, door) = (data(&settled.data), Door::take(settled.listen));
+        let (data, door) = (data(&settled.data), BoundPort::take(settled.listen));
         let wrong = match (door, data) {
             (Ok(door), Ok(())) => return Ok(door),
             (door, data) => [door.err(), data.err()].into_iter().flatten().collect::<Vec<_>>(),
@@ -124,7 +124,7 @@ fn data(data: &Path) -> Result<(), Hindrance> {
 fn fits(data: &Path) -> Result<(), String> {
     let path = std::path::absolute(data).unwrap_or_else(|_| data.into());
     // A disk without such a table says that it has none; one that cannot be asked is told of elsewhere.
-    let full = |room: &sandbox::Room| room.entries_all > 0 && room.entries < ENTRIES_MIN;
+    let full = |room: &sandbox::DiskRoom| room.entries_all > 0 && room.entries < ENTRIES_MIN;
     match sandbox::room(&path).ok().filter(full) {
         None => Ok(()),
         Some(room) => Err(format!(
@@ -138,50 +138,52 @@ fn fits(data: &Path) -> Result<(), String> {
 
 /// What `doctor` says of it. That a server has the directory and the port already is no mistake: it shows
 /// that one can start here.
-pub(crate) fn checks(settled: &Settled) -> Vec<Check> {
+pub(crate) fn checks(settled: &HeddleSettings) -> Vec<HostCheck> {
     let served = lock::served(&settled.data);
     vec![directory(&settled.data, served), room(settled), port(settled.listen, served)]
 }
 
-fn check(name: &'static str, found: Result<String, String>) -> Check {
+fn check(name: &'static str, found: Result<String, String>) -> HostCheck {
     let ok = found.is_ok();
-    Check { name, ok, found: found.unwrap_or_else(|wrong| wrong), fix: String::new(), needed: true }
+    HostCheck { name, ok, found: found.unwrap_or_else(|wrong| wrong), fix: String::new(), needed: true }
 }
 
-fn directory(at: &Path, served: Served) -> Check {
+fn directory(at: &Path, served: DirectoryUse) -> HostCheck {
     let path = std::path::absolute(at).unwrap_or_else(|_| at.into());
     let is = match served {
-        Served::At(listen) => format!("a running heddle serves it at http://{listen}"),
-        Served::Somewhere => "a running heddle serves it".to_owned(),
-        Served::No if seal::find(at).is_ok() => "it is there, and this user can write in it".to_owned(),
-        Served::No => "it can be made".to_owned(),
+        DirectoryUse::At(listen) => format!("a running heddle serves it at http://{listen}"),
+        DirectoryUse::Somewhere => "a running heddle serves it".to_owned(),
+        DirectoryUse::No if seal::find(at).is_ok() => "it is there, and this user can write in it".to_owned(),
+        DirectoryUse::No => "it can be made".to_owned(),
     };
     let usable = match served {
-        Served::Somewhere | Served::At(_) => seal::open(at).map(drop).map_err(|wrong| wrong.to_string()),
-        Served::No => data(at).map_err(|wrong| wrong.said),
+        DirectoryUse::Somewhere | DirectoryUse::At(_) => {
+            seal::open(at).map(drop).map_err(|wrong| wrong.to_string())
+        }
+        DirectoryUse::No => data(at).map_err(|wrong| wrong.said),
     };
     let whole = usable.and_then(|()| Store::examine(&at.join(DATABASE)).map_err(|wrong| wrong.to_string()));
     check("data", whole.map(|()| format!("{}: {is}", path.display())))
 }
 
-fn room(settled: &Settled) -> Check {
+fn room(settled: &HeddleSettings) -> HostCheck {
     const NAME: &str = "room";
     let path = std::path::absolute(&settled.data).unwrap_or_else(|_| settled.data.clone());
     let room = match sandbox::room(&path) {
         Ok(room) => room,
         Err(wrong) => {
-            return Check { needed: false, ..check(NAME, Err(format!("{}: {wrong}", path.display()))) };
+            return HostCheck { needed: false, ..check(NAME, Err(format!("{}: {wrong}", path.display()))) };
         }
     };
     let (free, kept) = (room.bytes, settled.sandbox.limits.free_bytes);
     let found = format!("{} MiB are free on its disk", free / MIB);
     match () {
         // What is kept for such a moment lets a server start all the same.
-        () if free < MIB && !path.join(seal::BALLAST).exists() => Check {
+        () if free < MIB && !path.join(seal::BALLAST).exists() => HostCheck {
             fix: "Free some, or name another directory with --data".to_owned(),
             ..check(NAME, Err(format!("the disk is full: {found}")))
         },
-        () if free < kept => Check {
+        () if free < kept => HostCheck {
             fix: "Free some, or lower sandbox.disk_free_mib".to_owned(),
             needed: false,
             ..check(
@@ -197,21 +199,21 @@ fn room(settled: &Settled) -> Check {
     }
 }
 
-fn port(listen: SocketAddr, served: Served) -> Check {
+fn port(listen: SocketAddr, served: DirectoryUse) -> HostCheck {
     const NAME: &str = "port";
-    match Door::take(listen) {
+    match BoundPort::take(listen) {
         Ok(_) if listen.port() == 0 => check(NAME, Ok("any that is free".to_owned())),
         Ok(_) => check(NAME, Ok(format!("{listen} is free"))),
         Err(wrong) => match served {
-            Served::At(at) if at != listen => {
+            DirectoryUse::At(at) if at != listen => {
                 let said =
                     format!("{}; the heddle that serves the data directory listens on {at}", wrong.said);
                 check(NAME, Err(said))
             }
-            Served::At(_) | Served::Somewhere => {
+            DirectoryUse::At(_) | DirectoryUse::Somewhere => {
                 check(NAME, Ok(format!("{listen} is taken, as it should be by the running heddle")))
             }
-            Served::No => check(NAME, Err(wrong.said)),
+            DirectoryUse::No => check(NAME, Err(wrong.said)),
         },
     }
 }
@@ -222,17 +224,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_that_is_taken_lets_nobody_in_until_it_is_opened_and_is_nobody_elses_then() {
-        let door = Door::take("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let door = BoundPort::take("127.0.0.1:0".parse().expect("an address")).expect("a free port");
         let listen = door.0.local_addr().expect("an address");
         assert!(std::net::TcpStream::connect(listen).is_err(), "it is not open yet");
         let open = door.open().expect("it opens");
         std::net::TcpStream::connect(listen).expect("it is open");
-        let wrong = Door::take(listen).expect_err("it is taken");
+        let wrong = BoundPort::take(listen).expect_err("it is taken");
         assert!(wrong.passes, "{wrong:?}");
         let wrong = wrong.said;
         assert!(wrong.contains("another program listens there") && wrong.contains("--listen"), "{wrong}");
         drop(open);
-        let nowhere = Door::take("192.0.2.1:1".parse().expect("an address")).expect_err("not ours");
+        let nowhere = BoundPort::take("192.0.2.1:1".parse().expect("an address")).expect_err("not ours");
         assert!(!nowhere.passes && nowhere.said.contains("this machine has no such address"), "{nowhere:?}");
     }
 }

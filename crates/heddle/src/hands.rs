@@ -7,13 +7,13 @@ use std::time::Duration;
 use engine::Engine;
 use protocol::SessionId;
 use rustix::time::ClockId;
-use sandbox::{Check, Isolation, Report, Users};
-use tools::{Clocks, LocalHands, Settings};
+use sandbox::{HostCheck, HostReport, Isolation, JailUsers};
+use tools::{JailSettings, LocalToolRunner, PairedClocks};
 
 use crate::{
     Wrong,
-    config::{Mode, Sandbox, Settled},
-    descriptors::Descriptors,
+    config::{HeddleSettings, SandboxMode, SandboxSettings},
+    descriptors::FileDescriptors,
 };
 
 /// How often what is left of sessions that are gone is looked for.
@@ -33,14 +33,17 @@ pub(crate) fn jail(order: &str) -> ExitCode {
 }
 
 /// The hands that the settings mean, once this host has shown that it can give them.
-pub(crate) async fn ready(settled: &Settled, files: Descriptors) -> Result<LocalHands, Wrong> {
+pub(crate) async fn ready(
+    settled: &HeddleSettings,
+    files: FileDescriptors,
+) -> Result<LocalToolRunner, Wrong> {
     prepare(settled);
     match files.room(settled.sandbox.jails) {
         Ok(room) => tracing::info!("open files: {room}"),
         Err(less) => tracing::warn!("open files: {less}"),
     }
     let mut jails = settled.sandbox.jails;
-    if settled.sandbox.mode == Mode::Local {
+    if settled.sandbox.mode == SandboxMode::Local {
         let (report, at_once) = probe(&settled.sandbox).await?;
         if !report.ok() {
             return Err(cannot(&report).into());
@@ -55,29 +58,30 @@ pub(crate) async fn ready(settled: &Settled, files: Descriptors) -> Result<Local
         }
     }
     let data = std::path::absolute(&settled.data)?;
-    let mut settings = Settings::new(data.join(FOLDERS), sandbox::program()?);
+    let mut settings = JailSettings::new(data.join(FOLDERS), sandbox::program()?);
     settings.isolation = match settled.sandbox.mode {
-        Mode::Local => Isolation::Local,
-        Mode::Off => Isolation::Off,
+        SandboxMode::Local => Isolation::Local,
+        SandboxMode::Off => Isolation::Off,
     };
     settings.readonly.clone_from(&settled.sandbox.readonly);
     settings.users = settled.sandbox.users;
     settings.jails_max = jails.min(files.sandboxes());
     settings.keep_days = settled.sandbox.keep_days;
     settings.limits.clone_from(&settled.sandbox.limits);
-    Ok(LocalHands::new(settings))
+    Ok(LocalToolRunner::new(settings))
 }
 
 /// Finds cgroups for the jails, and says what there is.
-fn prepare(settled: &Settled) {
+fn prepare(settled: &HeddleSettings) {
     let limits = &settled.sandbox.limits;
     // Twice what the watch keeps, so that the jails' own bound is met first; half of a machine is theirs.
-    let reserve =
-        |memory: sandbox::Memory| (2 * limits.memory_least(memory.total_bytes)).min(memory.total_bytes / 2);
+    let reserve = |memory: sandbox::MachineMemory| {
+        (2 * limits.memory_least(memory.total_bytes)).min(memory.total_bytes / 2)
+    };
     let reserve_bytes = sandbox::memory().map_or(0, reserve);
     match sandbox::prepare(reserve_bytes) {
         // Nothing is to be said of sandboxes where there are none.
-        Ok(_) if settled.sandbox.mode == Mode::Off => {}
+        Ok(_) if settled.sandbox.mode == SandboxMode::Off => {}
         Ok(Some(found)) => tracing::info!(found, "cgroups bound each sandbox as a whole"),
         Ok(None) => tracing::info!(
             "no cgroup is ours to divide: shared memory is bounded only by ending the sandbox that holds most; \
@@ -88,12 +92,12 @@ fn prepare(settled: &Settled) {
 }
 
 /// Tries a jail for real; also says how many can be at once.
-pub(crate) async fn probe(sandbox: &Sandbox) -> Result<(Report, usize), Wrong> {
+pub(crate) async fn probe(sandbox: &SandboxSettings) -> Result<(HostReport, usize), Wrong> {
     // The jail that is tried lies there.
     if let Some(check) = unusable(&tempfile::env::temp_dir()) {
-        return Ok((Report { checks: vec![check] }, sandbox.jails));
+        return Ok((HostReport { checks: vec![check] }, sandbox.jails));
     }
-    let users = Users::new(sandbox::program()?, sandbox.users, u32::try_from(sandbox.jails)?);
+    let users = JailUsers::new(sandbox::program()?, sandbox.users, u32::try_from(sandbox.jails)?);
     let readonly = sandbox.readonly.clone();
     let tried = move || (sandbox::probe(&users, &readonly), users.at_once());
     let (report, at_once) = tokio::task::spawn_blocking(tried).await?;
@@ -101,10 +105,10 @@ pub(crate) async fn probe(sandbox: &Sandbox) -> Result<(Report, usize), Wrong> {
 }
 
 /// What is wrong with the directory for what is made for a moment.
-fn unusable(place: &Path) -> Option<Check> {
+fn unusable(place: &Path) -> Option<HostCheck> {
     let wrong = tempfile::tempdir_in(place).err()?;
     let user = rustix::process::geteuid().as_raw();
-    Some(Check {
+    Some(HostCheck {
         name: "temporary directory",
         ok: false,
         found: format!("user {user} can make nothing in {} ({})", place.display(), wrong.kind()),
@@ -113,7 +117,7 @@ fn unusable(place: &Path) -> Option<Check> {
     })
 }
 
-fn cannot(report: &Report) -> String {
+fn cannot(report: &HostReport) -> String {
     let mut text = String::from("this host cannot isolate agents' commands:\n");
     // One that names no way out was not tried, because an earlier one failed.
     let told = report.checks.iter().filter(|check| check.needed && !check.ok && !check.fix.is_empty());
@@ -128,10 +132,10 @@ fn cannot(report: &Report) -> String {
 
 /// Removes what is left of sessions that are gone, and of servers that were killed, at once and every hour.
 /// Never ends.
-pub(crate) async fn sweep(hands: &LocalHands, engine: &Engine) {
+pub(crate) async fn sweep(hands: &LocalToolRunner, engine: &Engine) {
     let mut sweep = hands.sweep();
     loop {
-        let now = Clocks { wall: engine.now(), steady: steady() };
+        let now = PairedClocks { wall: engine.now(), steady: steady() };
         sweep.run(now, |session| exists(engine, session)).await;
         // A panic is logged where it happens.
         let _swept = tokio::task::spawn_blocking(sandbox::sweep).await;

@@ -8,7 +8,7 @@ use store::Store;
 
 use crate::{
     Outcome,
-    config::{Beside, HOME},
+    config::{HOME, SettingsFlags},
     lock, say,
     seal::{self, DATABASE},
     secret,
@@ -17,12 +17,12 @@ use crate::{
 
 /// What to do with keys.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Flags {
+pub(crate) struct KeyFlags {
     /// Where the server keeps everything [default: what its settings' file says, or heddle-data]
     #[arg(long, env = "HEDDLE_DATA", value_name = "DIRECTORY", global = true)]
     data: Option<PathBuf>,
     #[command(flatten)]
-    beside: Beside,
+    beside: SettingsFlags,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -44,7 +44,7 @@ enum Verb {
     },
 }
 
-pub(crate) async fn run(flags: Flags) -> Outcome {
+pub(crate) async fn run(flags: KeyFlags) -> Outcome {
     let data = flags.beside.settle(flags.data)?.data;
     seal::find(&data)?;
     let open = seal::make(&data)?;

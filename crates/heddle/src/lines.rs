@@ -16,18 +16,18 @@ use rustix::io::Errno;
 /// What the kernel takes into a pipe as one piece, so that no other program's line lands in the middle of
 /// ours.
 const PIECE: usize = 4_096;
-/// How long [`Lines::settle`] waits for a reader that takes nothing, and how long for one that does.
+/// How long [`OutputLines::settle`] waits for a reader that takes nothing, and how long for one that does.
 const STILL: Duration = Duration::from_secs(1);
 /// How long lines are gathered behind those that were written.
 const GATHERED: Duration = Duration::from_millis(10);
 const SETTLED: u32 = 5;
 
 /// Makes the line that tells how many lines are missing, and why.
-pub(crate) type Missing = fn(lines: u64, why: &str) -> String;
+pub(crate) type MissingLines = fn(lines: u64, why: &str) -> String;
 
 /// Where lines are put. Clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Lines(Arc<Shared>);
+pub(crate) struct OutputLines(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -56,13 +56,17 @@ struct Queue {
     ends: bool,
 }
 
-impl Lines {
+impl OutputLines {
     /// Starts the thread of this name that writes to `out`. It ends with the process.
     #[expect(
         clippy::disallowed_methods,
         reason = "a write that blocks for as long as a reader likes may hold no thread of anybody else's"
     )]
-    pub(crate) fn begin(name: &str, out: impl Write + Send + 'static, missing: Missing) -> io::Result<Self> {
+    pub(crate) fn begin(
+        name: &str,
+        out: impl Write + Send + 'static,
+        missing: MissingLines,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared { queue: Mutex::default(), some: Condvar::new(), none: Condvar::new() });
         let ours = Arc::clone(&shared);
         let mut writer = Writer { out, missing, unwritten: 0, why: String::new(), torn: false };
@@ -117,7 +121,7 @@ impl Lines {
     }
 }
 
-impl Write for Lines {
+impl Write for OutputLines {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         self.put(lines);
         Ok(lines.len())
@@ -174,9 +178,9 @@ impl Shared {
 
 /// A stream of this process without the lock of the standard library, which another may hold for as long as a
 /// reader sleeps.
-pub(crate) struct Output(pub(crate) BorrowedFd<'static>);
+pub(crate) struct UnlockedOutput(pub(crate) BorrowedFd<'static>);
 
-impl Write for Output {
+impl Write for UnlockedOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match rustix::io::write(self.0, bytes) {
@@ -197,7 +201,7 @@ impl Write for Output {
 /// The thread's own.
 struct Writer<W> {
     out: W,
-    missing: Missing,
+    missing: MissingLines,
     /// Lines that could not be written and are not told yet, and the last reason.
     unwritten: u64,
     why: String,
@@ -304,9 +308,9 @@ mod tests {
         format!("{lines} missing: {why}\n")
     }
 
-    fn lines() -> (Lines, Receiver<String>, SyncSender<io::Result<usize>>) {
+    fn lines() -> (OutputLines, Receiver<String>, SyncSender<io::Result<usize>>) {
         let ((told, hears), (lets, waits)) = (sync_channel(1_000), sync_channel(1_000));
-        (Lines::begin("lines", Reader { told, lets: waits }, missing).expect("a thread"), hears, lets)
+        (OutputLines::begin("lines", Reader { told, lets: waits }, missing).expect("a thread"), hears, lets)
     }
 
     const ALL: usize = usize::MAX;

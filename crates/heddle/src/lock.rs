@@ -17,9 +17,9 @@ const ADDRESS: u64 = 128;
 /// A locked data directory. The lock goes with it, also by kill -9: when the last process that was being
 /// started then has become another program.
 #[derive(Debug)]
-pub(crate) struct Locked(File);
+pub(crate) struct LockedDirectory(File);
 
-impl Locked {
+impl LockedDirectory {
     /// Notes where its server listens, for whoever looks for that.
     pub(crate) fn note(&self, listen: SocketAddr) -> io::Result<()> {
         (&self.0).write_all(format!("{listen}\n").as_bytes())
@@ -28,7 +28,7 @@ impl Locked {
 
 /// Whether a server has a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Served {
+pub(crate) enum DirectoryUse {
     No,
     /// It is not known where that listens.
     Somewhere,
@@ -36,7 +36,7 @@ pub(crate) enum Served {
 }
 
 /// Locks the directory for this process. `was_open`: whether others could hold the lock until now.
-pub(crate) fn take(data: &Path, was_open: bool) -> Result<Locked, DataError> {
+pub(crate) fn take(data: &Path, was_open: bool) -> Result<LockedDirectory, DataError> {
     let path = data.join(LOCK);
     let unusable = |wrong: io::Error| DataError::Unusable { path: data.into(), reason: wrong.to_string() };
     let file = OpenOptions::new()
@@ -52,7 +52,7 @@ pub(crate) fn take(data: &Path, was_open: bool) -> Result<Locked, DataError> {
         Ok(()) => {
             // What the last server noted is true no more.
             file.set_len(0).map_err(unusable)?;
-            Ok(Locked(file))
+            Ok(LockedDirectory(file))
         }
         Err(TryLockError::WouldBlock) => Err(DataError::Taken { path: data.into(), open: was_open }),
         Err(TryLockError::Error(wrong)) => Err(unusable(wrong)),
@@ -71,7 +71,7 @@ pub(crate) fn is_served(data: &Path) -> bool {
 }
 
 /// Whether a server has the directory now, and where it listens, as far as it could note that.
-pub(crate) fn served(data: &Path) -> Served {
+pub(crate) fn served(data: &Path) -> DirectoryUse {
     let noted = || {
         let lock = OpenOptions::new().read(true).custom_flags(AS_IT_IS).open(data.join(LOCK)).ok()?;
         let mut noted = String::new();
@@ -80,9 +80,9 @@ pub(crate) fn served(data: &Path) -> Served {
     };
     // What one that is gone has noted is true no more.
     match (noted(), is_served(data)) {
-        (Some(listen), true) => Served::At(listen),
-        (None, true) => Served::Somewhere,
-        (_, false) => Served::No,
+        (Some(listen), true) => DirectoryUse::At(listen),
+        (None, true) => DirectoryUse::Somewhere,
+        (_, false) => DirectoryUse::No,
     }
 }
 
@@ -94,16 +94,16 @@ mod tests {
     fn where_a_server_listens_is_known_as_long_as_it_has_the_directory() {
         let parent = tempfile::tempdir().expect("a directory");
         let data = parent.path();
-        assert_eq!(served(data), Served::No);
+        assert_eq!(served(data), DirectoryUse::No);
         let listen = "[::1]:7718".parse().expect("an address");
         let locked = take(data, false).expect("free");
-        assert_eq!(served(data), Served::Somewhere, "it does not listen yet");
+        assert_eq!(served(data), DirectoryUse::Somewhere, "it does not listen yet");
         locked.note(listen).expect("noted");
-        assert_eq!(served(data), Served::At(listen));
+        assert_eq!(served(data), DirectoryUse::At(listen));
         drop(locked);
-        assert_eq!(served(data), Served::No, "it is gone");
+        assert_eq!(served(data), DirectoryUse::No, "it is gone");
         let locked = take(data, false).expect("free");
-        assert_eq!(served(data), Served::Somewhere, "that was the last one's");
+        assert_eq!(served(data), DirectoryUse::Somewhere, "that was the last one's");
         drop(locked);
     }
 }

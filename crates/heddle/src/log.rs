@@ -13,25 +13,25 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{
     Outcome, Wrong,
-    config::{Format, Log, OURS},
-    lines::{Lines, Missing, Output},
-    supervise::Vital,
+    config::{LogFormat, LogSettings, OURS},
+    lines::{MissingLines, OutputLines, UnlockedOutput},
+    supervise::VitalTask,
     terminal,
 };
 
 /// Where the log goes once it has begun.
-static LOG: OnceLock<(Format, Lines)> = OnceLock::new();
+static LOG: OnceLock<(LogFormat, OutputLines)> = OnceLock::new();
 
 /// Begins to log. What is said within a request carries the request's id, in either form.
-pub(crate) fn begin(log: &Log) -> Outcome {
-    let missing: Missing = match log.format {
-        Format::Text => |lines, why| text("WARN", &lost(lines, why)),
-        Format::Json => |lines, why| object("WARN", &lost(lines, why)),
+pub(crate) fn begin(log: &LogSettings) -> Outcome {
+    let missing: MissingLines = match log.format {
+        LogFormat::Text => |lines, why| text("WARN", &lost(lines, why)),
+        LogFormat::Json => |lines, why| object("WARN", &lost(lines, why)),
     };
-    let out = Output(rustix::stdio::stderr());
-    let lines = Lines::begin(Vital::LogWriter.name(), out, missing)
+    let out = UnlockedOutput(rustix::stdio::stderr());
+    let lines = OutputLines::begin(VitalTask::LogWriter.name(), out, missing)
         .map_err(|wrong| format!("no thread for the log: {wrong}"))?;
-    let coloured = log.format == Format::Text && terminal::wants_colours(io::stderr().is_terminal());
+    let coloured = log.format == LogFormat::Text && terminal::wants_colours(io::stderr().is_terminal());
     let out = lines.clone();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(&log.filter)?)
@@ -39,8 +39,8 @@ pub(crate) fn begin(log: &Log) -> Outcome {
         .log_internal_errors(false)
         .with_writer(move || OneLine { out: out.clone(), coloured });
     match log.format {
-        Format::Text => builder.with_ansi(coloured).try_init()?,
-        Format::Json => builder.json().flatten_event(true).with_span_list(false).try_init()?,
+        LogFormat::Text => builder.with_ansi(coloured).try_init()?,
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init()?,
     }
     if LOG.set((log.format, lines)).is_ok() {
         // The usual one writes to standard error itself, and waits for its reader.
@@ -70,7 +70,7 @@ fn filter(said: &str) -> Result<EnvFilter, Wrong> {
 
 /// The log's thread, if the log has begun.
 #[cfg(debug_assertions)]
-pub(crate) fn lines() -> Option<&'static Lines> {
+pub(crate) fn lines() -> Option<&'static OutputLines> {
     LOG.get().map(|(_, lines)| lines)
 }
 
@@ -103,8 +103,8 @@ fn panicked(info: &PanicHookInfo<'_>) {
     let said = info.payload_as_str().unwrap_or("(no message)");
     let said = format!("the thread {} panicked at {place}: {said}", thread.name().unwrap_or("(no name)"));
     let line = match format {
-        Format::Text => text("ERROR", &said),
-        Format::Json => object("ERROR", &said),
+        LogFormat::Text => text("ERROR", &said),
+        LogFormat::Json => object("ERROR", &said),
     };
     lines.put(line.as_bytes());
 }
@@ -122,7 +122,7 @@ fn object(level: &str, said: &str) -> String {
 
 /// Takes one event as the library has formatted it, and puts it as one line.
 struct OneLine {
-    out: Lines,
+    out: OutputLines,
     coloured: bool,
 }
 
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn an_event_is_one_line_whatever_its_fields_hold() {
         let sink = Sink::default();
-        let lines = Lines::begin("lines", sink.clone(), |_, _| String::new()).expect("a thread");
+        let lines = OutputLines::begin("lines", sink.clone(), |_, _| String::new()).expect("a thread");
         let mut out = OneLine { out: lines.clone(), coloured: false };
         for event in ["plain=1\n", "said=two\nlines\u{1b}]52;c;eA==\u{7}\r \u{202e}\n"] {
             out.write_all(event.as_bytes()).expect("it never fails");

@@ -37,9 +37,9 @@ use clap::{
     CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
     error::{ContextKind, ContextValue},
 };
-use config::Said;
+use config::SaidFlags;
 use rustix::fs::Mode;
-use terminal::Unread;
+use terminal::NobodyReads;
 pub(crate) use terminal::say;
 
 /// A self-hosted server for managed agents. It speaks the Claude Managed Agents API: the official SDKs work
@@ -71,25 +71,25 @@ Each setting: a flag goes before a variable, a variable before the file. `heddle
 enum Verb {
     /// Serves the API until SIGTERM or Ctrl-C; a second one ends it at once.
     #[command(after_help = SERVE)]
-    Serve(Said),
+    Serve(SaidFlags),
     /// Shows it all at work: a server, a coordinator and two agents in one sandbox, a kill -9 in the middle.
-    Demo(demo::Flags),
+    Demo(demo::DemoFlags),
     /// Follows a session: its threads and what they do, as it happens.
-    Tail(tail::Flags),
+    Tail(tail::TailFlags),
     /// Shows a session's thread, or what its model was sent last.
-    Show(show::Flags),
+    Show(show::ShowFlags),
     /// Makes, lists and revokes API keys; works beside a running server.
-    Keys(keys::Flags),
+    Keys(keys::KeyFlags),
     /// Interrupts one session, or all that are running, on a running server.
-    Stop(stop::Flags),
+    Stop(stop::StopFlags),
     /// Says every setting and its source, what this machine can do, what is missing, and how to mend it.
-    Doctor(doctor::Flags),
+    Doctor(doctor::DoctorFlags),
     /// Lists the routes to models, and what their providers offer.
-    Models(offers::Flags),
+    Models(offers::ModelFlags),
     /// Prints a sample of heddle.toml: every key with its meaning, default and bounds.
     Config,
     /// Prints what a shell needs to complete this command line.
-    Completions(complete::Flags),
+    Completions(complete::CompleteFlags),
     /// The inside of a sandbox; the server starts it.
     #[command(name = JAIL, hide = true)]
     Jail {
@@ -149,7 +149,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         // A pipe that its reader has closed, as `head` does when it has seen enough.
-        Err(wrong) if wrong.is::<Unread>() => ExitCode::SUCCESS,
+        Err(wrong) if wrong.is::<NobodyReads>() => ExitCode::SUCCESS,
         Err(wrong) => {
             // What still blocks a thread is not waited for.
             runtime.shutdown_background();

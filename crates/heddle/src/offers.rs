@@ -1,12 +1,12 @@
 //! `heddle models list`: the routes, and what the provider of each says it has.
 
-use models::Models;
-use protocol::routes::{Offered, Route};
+use models::RoutedModels;
+use protocol::routes::{OfferedModel, Route};
 use serde_json::{Value, json};
 
 use crate::{
     Outcome,
-    config::{Beside, Settled},
+    config::{HeddleSettings, SettingsFlags},
     say, table, trial,
 };
 
@@ -17,7 +17,7 @@ const NONE: &str = "(the provider names none that this route answers for)";
 
 /// What to do with models.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Flags {
+pub(crate) struct ModelFlags {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -30,14 +30,14 @@ enum Verb {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        beside: Beside,
+        beside: SettingsFlags,
     },
 }
 
-pub(crate) async fn run(flags: Flags) -> Outcome {
+pub(crate) async fn run(flags: ModelFlags) -> Outcome {
     let Verb::List { json, beside } = flags.verb;
     let settled = beside.settle(None)?;
-    let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
+    let models = RoutedModels::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
     let offers = trial::offers(&models, &settled.routes, &|route| keyless(&settled, route)).await;
     let rows = settled.routes.0.iter().zip(&offers);
     if json {
@@ -52,12 +52,12 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
 }
 
 /// Why a route need not be asked: the one that is there without being named, while nobody has set its key.
-pub(crate) fn keyless(settled: &Settled, route: &Route) -> Option<String> {
+pub(crate) fn keyless(settled: &HeddleSettings, route: &Route) -> Option<String> {
     let name = settled.unset_key(route)?;
     settled.is_built_in(route).then(|| format!("not asked: {name} is not set"))
 }
 
-fn row(route: &Route, offered: &Result<Vec<Offered>, String>) -> [String; 6] {
+fn row(route: &Route, offered: &Result<Vec<OfferedModel>, String>) -> [String; 6] {
     let models = match offered {
         Ok(offered) if offered.is_empty() => NONE.to_owned(),
         Ok(offered) => {
@@ -75,9 +75,9 @@ fn row(route: &Route, offered: &Result<Vec<Offered>, String>) -> [String; 6] {
     [route.pattern.clone(), route.provider.name().into(), base_url.into(), window, output, models]
 }
 
-fn object(route: &Route, offered: &Result<Vec<Offered>, String>) -> Value {
+fn object(route: &Route, offered: &Result<Vec<OfferedModel>, String>) -> Value {
     let models = offered.as_ref().ok().map(|offered| {
-        let model = |model: &Offered| {
+        let model = |model: &OfferedModel| {
             json!({"id": model.id, "display_name": model.display_name, "created_at": model.created_at})
         };
         offered.iter().map(model).collect::<Vec<_>>()
@@ -97,15 +97,15 @@ fn object(route: &Route, offered: &Result<Vec<Offered>, String>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::routes::Provider;
+    use protocol::routes::RouteProvider;
 
     fn route() -> Route {
         let base_url = "http://there".to_owned();
-        Route { provider: Provider::ChatCompletions, base_url, ..Route::script("m-*") }
+        Route { provider: RouteProvider::ChatCompletions, base_url, ..Route::script("m-*") }
     }
 
-    fn offered(count: usize) -> Vec<Offered> {
-        let model = |at| Offered { id: format!("m-{at}"), display_name: None, created_at: None };
+    fn offered(count: usize) -> Vec<OfferedModel> {
+        let model = |at| OfferedModel { id: format!("m-{at}"), display_name: None, created_at: None };
         (0..count).map(model).collect()
     }
 

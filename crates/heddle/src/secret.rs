@@ -9,7 +9,7 @@ use protocol::limits::{KEY_CHARS_MIN, KEY_KINDS_MIN};
 
 /// Entropy for a key, from the operating system.
 #[expect(clippy::disallowed_methods, reason = "a key's secret is made of the system's own entropy")]
-pub(crate) fn entropy() -> Result<engine::keys::Entropy, String> {
+pub(crate) fn entropy() -> Result<engine::keys::KeyEntropy, String> {
     let mut entropy = [0; 48];
     getrandom::fill(&mut entropy).map_err(|wrong| format!("no entropy: {wrong}"))?;
     Ok(entropy)

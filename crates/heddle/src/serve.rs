@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Clock, Dice, Engine, Fault, Parts};
-use models::Models;
+use engine::{Clock, Engine, EngineFault, EngineParts, EntropySource};
+use models::RoutedModels;
 use protocol::routes::Route;
 use store::Store;
 use tokio::net::TcpListener;
@@ -17,12 +17,12 @@ use tokio::time::Instant;
 
 use crate::{
     Outcome, Wrong,
-    config::{HOME, Mode, Said, Settled, environment},
-    descriptors::Descriptors,
+    config::{HOME, HeddleSettings, SaidFlags, SandboxMode, environment},
+    descriptors::FileDescriptors,
     ground, hands, lock, log, say,
     seal::{self, DATABASE},
     secret,
-    supervise::{self, Vital},
+    supervise::{self, VitalTask},
     terminal,
     warnings::warnings,
 };
@@ -34,7 +34,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// Signals that come within so long are one.
 const TOGETHER: Duration = Duration::from_millis(100);
 
-pub(crate) async fn run(said: Said) -> Outcome {
+pub(crate) async fn run(said: SaidFlags) -> Outcome {
     let settled = said.settle()?;
     if let Some(weak) = &settled.weak_key {
         return Err(weak.clone().into());
@@ -44,9 +44,9 @@ pub(crate) async fn run(said: Said) -> Outcome {
     // A limit on the size of files (`LimitFSIZE=`) is to fail a write, as a full disk does, and to end
     // nobody: for that it is enough that somebody listens.
     drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
-    let files = Descriptors::raised();
+    let files = FileDescriptors::raised();
     files.enough()?;
-    let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
+    let models = RoutedModels::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
     // Nothing is made before all is looked at that can be.
     let door = ground::ready(&settled).await?;
     let hands = hands::ready(&settled, files).await?;
@@ -58,13 +58,13 @@ pub(crate) async fn run(said: Said) -> Outcome {
     let store = Store::sqlite(&settled.data.join(DATABASE)).map_err(|fault| unstarted(fault.into()))?;
     let listener = door.open()?;
     let at_work = store.busy().await?.len();
-    let parts = Parts {
+    let parts = EngineParts {
         store,
         oracle: Arc::new(models),
         hands: Arc::new(hands.clone()),
         routes: settled.routes.clone(),
         clock: Clock::wall(),
-        dice: Dice::system().map_err(|wrong| format!("no entropy: {wrong}"))?,
+        dice: EntropySource::system().map_err(|wrong| format!("no entropy: {wrong}"))?,
         tree: settled.tree,
         cache_bytes: settled.cache_bytes,
     };
@@ -94,12 +94,12 @@ pub(crate) async fn run(said: Said) -> Outcome {
         #[cfg(debug_assertions)]
         end: crate::end::door(&engine, &hands),
     };
-    let sweep = || engine.mortal(Vital::SandboxSweep.name(), hands::sweep(&hands, &engine));
-    let watch = || engine.mortal(Vital::SandboxWatch.name(), hands.watch());
+    let sweep = || engine.mortal(VitalTask::SandboxSweep.name(), hands::sweep(&hands, &engine));
+    let watch = || engine.mortal(VitalTask::SandboxWatch.name(), hands.watch());
     tokio::select! {
         served = serve(listener, signals, &engine, settings, files) => served?,
-        () = supervise::again(Vital::SandboxSweep, sweep) => {}
-        () = supervise::again(Vital::SandboxWatch, watch) => {}
+        () = supervise::again(VitalTask::SandboxSweep, sweep) => {}
+        () = supervise::again(VitalTask::SandboxWatch, watch) => {}
         ended = supervise::watch(engine.store()) => return Err(ended.into()),
     }
     drop(locked);
@@ -107,19 +107,19 @@ pub(crate) async fn run(said: Said) -> Outcome {
 }
 
 /// Why the server does not start, and what to do.
-fn unstarted(fault: Fault) -> Wrong {
+fn unstarted(fault: EngineFault) -> Wrong {
     match fault {
-        Fault::Store(full @ store::Fault::Full { .. }) => {
+        EngineFault::Store(full @ store::StoreFault::Full { .. }) => {
             format!("{full}, and start the server again; the room that it keeps for this is used up").into()
         }
-        Fault::Store(_)
-        | Fault::Corrupt(_)
-        | Fault::Unreadable(_)
-        | Fault::Unwritable(_)
-        | Fault::Memory
-        | Fault::Contended(_)
-        | Fault::Taken(_)
-        | Fault::Died => fault.into(),
+        EngineFault::Store(_)
+        | EngineFault::Corrupt(_)
+        | EngineFault::Unreadable(_)
+        | EngineFault::Unwritable(_)
+        | EngineFault::Memory
+        | EngineFault::Contended(_)
+        | EngineFault::Taken(_)
+        | EngineFault::Died => fault.into(),
     }
 }
 
@@ -128,13 +128,13 @@ async fn serve(
     mut signals: Signals,
     engine: &Engine,
     settings: server::Settings,
-    files: Descriptors,
+    files: FileDescriptors,
 ) -> Outcome {
     let (router, keys) = server::router(engine.clone(), settings);
     let (stop, down) = (engine.stop_token(), Notify::new());
     let watching = supervise::once(
-        Vital::Signals,
-        engine.mortal(Vital::Signals.name(), async {
+        VitalTask::Signals,
+        engine.mortal(VitalTask::Signals.name(), async {
             tokio::select! {
                 () = signals.next() => {}
                 // The lease was lost: another process works on this data.
@@ -150,14 +150,15 @@ async fn serve(
         }),
     );
     let accepting = server::serve(listener, router, files.connections(), stop.cancelled());
-    let accepting = supervise::once(Vital::AcceptLoop, engine.mortal(Vital::AcceptLoop.name(), accepting));
+    let accepting =
+        supervise::once(VitalTask::AcceptLoop, engine.mortal(VitalTask::AcceptLoop.name(), accepting));
     let serving = async {
         accepting.await?;
         engine.stop().await;
         Ok(())
     };
-    let watched_keys = supervise::again(Vital::KeyWatch, || {
-        engine.mortal(Vital::KeyWatch.name(), async { keys.run().await })
+    let watched_keys = supervise::again(VitalTask::KeyWatch, || {
+        engine.mortal(VitalTask::KeyWatch.name(), async { keys.run().await })
     });
     let draining = async {
         down.notified().await;
@@ -214,7 +215,7 @@ enum KeyToTell {
 
 /// The first start on an empty directory makes a key; on a terminal it is shown, once
 /// (docs/rules.md 11).
-async fn key_to_tell(settled: &Settled, engine: &Engine) -> Result<KeyToTell, Wrong> {
+async fn key_to_tell(settled: &HeddleSettings, engine: &Engine) -> Result<KeyToTell, Wrong> {
     let path = std::path::absolute(settled.data.join(seal::FIRST_KEY))?;
     let keys = engine::keys::list(engine.store(), HOME).await?;
     let live = keys.iter().filter(|key| key.revoked_at.is_none()).count();
@@ -240,11 +241,11 @@ async fn key_to_tell(settled: &Settled, engine: &Engine) -> Result<KeyToTell, Wr
 }
 
 /// What a start says of the server: one block, above the line that says where it listens.
-fn block(settled: &Settled, listen: SocketAddr, at_work: usize, key: &KeyToTell) -> String {
+fn block(settled: &HeddleSettings, listen: SocketAddr, at_work: usize, key: &KeyToTell) -> String {
     let data = std::path::absolute(&settled.data).unwrap_or_else(|_| settled.data.clone());
     let sandbox = match settled.sandbox.mode {
-        Mode::Local => "one jail a session, no network",
-        Mode::Off => "OFF: commands run as the server's own user",
+        SandboxMode::Local => "one jail a session, no network",
+        SandboxMode::Off => "OFF: commands run as the server's own user",
     };
     let model = |route: &Route| match settled.unset_key(route) {
         Some(name) => format!("{} ({name} is not set)", route.pattern),
@@ -295,8 +296,8 @@ fn welcome(key: &str, listen: SocketAddr) -> String {
     )
 }
 
-fn warn(settled: &Settled, listen: SocketAddr) {
-    let off = (settled.sandbox.mode == Mode::Off).then(|| hands::OFF.to_owned());
+fn warn(settled: &HeddleSettings, listen: SocketAddr) {
+    let off = (settled.sandbox.mode == SandboxMode::Off).then(|| hands::OFF.to_owned());
     // Where both go to one terminal, pipe or file, once is enough; whatever the log leaves out.
     let shared = terminal::is_shared();
     for warning in warnings(settled, listen).into_iter().chain(off) {

@@ -4,14 +4,14 @@ use serde_json::Value;
 
 use crate::{
     Outcome,
-    client::Place,
-    follow::{self, Told},
+    client::ServerAddress,
+    follow::{self, FollowedEvent},
     say, tail,
 };
 
 /// What to show, and where.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Flags {
+pub(crate) struct ShowFlags {
     /// The session.
     session: String,
     /// One of its threads [default: the primary]
@@ -20,10 +20,10 @@ pub(crate) struct Flags {
     #[arg(long)]
     prompt: bool,
     #[command(flatten)]
-    place: Place,
+    place: ServerAddress,
 }
 
-pub(crate) async fn run(flags: Flags) -> Outcome {
+pub(crate) async fn run(flags: ShowFlags) -> Outcome {
     let caller = flags.place.caller()?;
     let session = &flags.session;
     let threads = follow::threads(&caller, session).await?;
@@ -38,7 +38,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     for event in
         follow::pages(&caller, &format!("/v1/sessions/{session}/threads/{thread}/events?limit=1000")).await?
     {
-        tree.tell(&Told { thread: thread.clone(), event });
+        tree.tell(&FollowedEvent { thread: thread.clone(), event });
     }
     let own: Vec<Value> = threads.into_iter().filter(|known| known["id"] == thread.as_str()).collect();
     tree.sum(&own);

@@ -4,17 +4,17 @@ use serde_json::json;
 
 use crate::{
     Outcome,
-    client::{CallError, Caller, Place},
+    client::{ApiClient, CallError, ServerAddress},
     follow, say,
 };
 
 /// What to stop, and where.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Flags {
+pub(crate) struct StopFlags {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
-    place: Place,
+    place: ServerAddress,
 }
 
 /// One of the two.
@@ -28,7 +28,7 @@ struct Which {
     all: bool,
 }
 
-pub(crate) async fn run(flags: Flags) -> Outcome {
+pub(crate) async fn run(flags: StopFlags) -> Outcome {
     let caller = flags.place.caller()?;
     let sessions = match flags.which.session {
         Some(session) => {
@@ -53,7 +53,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
 
 /// Why an interrupt would change nothing; `None`: it would. An idle session may wait for somebody's word on a
 /// call, and that is ended by it.
-async fn rests(caller: &Caller, session: &str) -> Result<Option<&'static str>, CallError> {
+async fn rests(caller: &ApiClient, session: &str) -> Result<Option<&'static str>, CallError> {
     let state = caller.get(&format!("/v1/sessions/{session}")).await?;
     match state["status"].as_str() {
         Some("terminated") => return Ok(Some("has ended")),
@@ -66,7 +66,7 @@ async fn rests(caller: &Caller, session: &str) -> Result<Option<&'static str>, C
     Ok((!waits).then_some("is idle"))
 }
 
-async fn busy(caller: &Caller) -> Result<Vec<String>, CallError> {
+async fn busy(caller: &ApiClient) -> Result<Vec<String>, CallError> {
     let path = "/v1/sessions?limit=100&statuses[]=running&statuses[]=rescheduling";
     let sessions = follow::pages(caller, path).await?;
     Ok(sessions.iter().filter_map(|session| session["id"].as_str()).map(str::to_owned).collect())

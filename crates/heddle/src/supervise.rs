@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 /// A thread or a task, by the name that the log calls it by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Vital {
+pub(crate) enum VitalTask {
     StoreWriter,
     StoreReader,
     EngineSweep,
@@ -38,7 +38,7 @@ pub(crate) enum Vital {
 
 /// What becomes of the server when one of them ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum After {
+pub(crate) enum AfterEnd {
     /// It is begun again.
     Again,
     /// Its session is read again from the log and goes on, what was under way answered as after a crash.
@@ -49,7 +49,7 @@ pub(crate) enum After {
     Ends,
 }
 
-impl Vital {
+impl VitalTask {
     #[cfg_attr(
         not(any(test, debug_assertions)),
         expect(dead_code, reason = "people read it here, and a test's build reads it too")
@@ -76,8 +76,8 @@ impl Vital {
     ];
 
     /// The table: its name, what becomes of the server, what it does.
-    pub(crate) const fn row(self) -> (&'static str, After, &'static str) {
-        use After::{Again, Answered, Ends, ReadAgain};
+    pub(crate) const fn row(self) -> (&'static str, AfterEnd, &'static str) {
+        use AfterEnd::{Again, Answered, Ends, ReadAgain};
         match self {
             Self::StoreWriter => ("store-writer", Ends, "makes commits durable; one thread"),
             Self::StoreReader => ("store-reader", Ends, "answers queries; a few threads"),
@@ -117,12 +117,12 @@ impl Vital {
 
 /// One of them has ended, and the server cannot go on without.
 #[derive(Debug, thiserror::Error)]
-pub(crate) struct Ended {
-    vital: Vital,
+pub(crate) struct VitalTaskEnded {
+    vital: VitalTask,
     why: String,
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for VitalTaskEnded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, _, does) = self.vital.row();
         write!(
@@ -134,8 +134,8 @@ impl fmt::Display for Ended {
     }
 }
 
-impl Ended {
-    pub(crate) fn new(vital: Vital, why: impl Into<String>) -> Self {
+impl VitalTaskEnded {
+    pub(crate) fn new(vital: VitalTask, why: impl Into<String>) -> Self {
         Self { vital, why: why.into() }
     }
 }
@@ -145,13 +145,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// Does `work`; a panic in it is an end with a reason.
-pub(crate) async fn once<T>(vital: Vital, work: impl Future<Output = T>) -> Result<T, Ended> {
+pub(crate) async fn once<T>(vital: VitalTask, work: impl Future<Output = T>) -> Result<T, VitalTaskEnded> {
     let done = AssertUnwindSafe(work).catch_unwind().await;
-    done.map_err(|panic| Ended::new(vital, format!("it panicked: {}", engine::words(&*panic))))
+    done.map_err(|panic| VitalTaskEnded::new(vital, format!("it panicked: {}", engine::words(&*panic))))
 }
 
 /// Does what `begin` begins, and begins it again after a panic.
-pub(crate) async fn again<F: Future<Output = ()>>(vital: Vital, begin: impl Fn() -> F) {
+pub(crate) async fn again<F: Future<Output = ()>>(vital: VitalTask, begin: impl Fn() -> F) {
     let mut pause = PAUSE;
     loop {
         let began = Instant::now();
@@ -166,10 +166,10 @@ pub(crate) async fn again<F: Future<Output = ()>>(vital: Vital, begin: impl Fn()
 }
 
 /// Waits until a thread of the store has ended; as long as all is well, for ever.
-pub(crate) async fn watch(store: &Store) -> Ended {
-    let store::Ended { name, why } = store.watch().await;
-    let reader = name == Vital::StoreReader.name();
-    Ended::new(if reader { Vital::StoreReader } else { Vital::StoreWriter }, why)
+pub(crate) async fn watch(store: &Store) -> VitalTaskEnded {
+    let store::DatabaseThreadEnded { name, why } = store.watch().await;
+    let reader = name == VitalTask::StoreReader.name();
+    VitalTaskEnded::new(if reader { VitalTask::StoreReader } else { VitalTask::StoreWriter }, why)
 }
 
 #[cfg(test)]
@@ -180,7 +180,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_panics_begins_again_after_a_pause_that_grows() {
         let (began, times) = (Instant::now(), Cell::new(0));
-        again(Vital::SandboxSweep, || async {
+        again(VitalTask::SandboxSweep, || async {
             times.set(times.get() + 1);
             assert!(times.get() > 4, "a fault");
         })
@@ -190,25 +190,26 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_begin_again_ends_with_a_reason() {
-        let ended: Result<(), Ended> = once(Vital::AcceptLoop, async { panic!("a fault") }).await;
+        let ended: Result<(), VitalTaskEnded> =
+            once(VitalTask::AcceptLoop, async { panic!("a fault") }).await;
         assert_eq!(
             ended.expect_err("it panicked").to_string(),
             "accept-loop (accepts connections) has ended, and a server cannot go on without: it panicked: a fault; \
              nothing that was answered is lost, and the next start goes on from the log"
         );
-        assert_eq!(once(Vital::AcceptLoop, async { 7 }).await.expect("no panic"), 7);
+        assert_eq!(once(VitalTask::AcceptLoop, async { 7 }).await.expect("no panic"), 7);
     }
 
     #[test]
     fn the_table_in_the_papers_is_this_one() {
         let papers = include_str!("../../../ARCHITECTURE.md");
-        for vital in Vital::ALL {
+        for vital in VitalTask::ALL {
             let (name, after, does) = vital.row();
             let after = match after {
-                After::Again => "it begins again",
-                After::ReadAgain => "its session is read again from the log and goes on",
-                After::Answered => "what it did is answered as failed, and its session goes on",
-                After::Ends => "the process ends with exit status 1; the next start goes on from the log",
+                AfterEnd::Again => "it begins again",
+                AfterEnd::ReadAgain => "its session is read again from the log and goes on",
+                AfterEnd::Answered => "what it did is answered as failed, and its session goes on",
+                AfterEnd::Ends => "the process ends with exit status 1; the next start goes on from the log",
             };
             let row = format!("| `{name}` | {does} | {after} |\n");
             assert!(papers.contains(&row), "ARCHITECTURE.md lacks {row}");

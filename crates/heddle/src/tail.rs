@@ -2,27 +2,27 @@
 
 use crate::{
     Outcome, Wrong,
-    client::{Caller, Place, there},
-    follow::{self, Follow},
+    client::{ApiClient, ServerAddress, there},
+    follow::{self, SessionFollower},
     remark::remark,
     terminal,
-    tree::Tree,
+    tree::ThreadTree,
 };
 
 /// What to follow, and where.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Flags {
+pub(crate) struct TailFlags {
     /// The session.
     session: String,
     /// Show what there is and end.
     #[arg(long)]
     once: bool,
     #[command(flatten)]
-    place: Place,
+    place: ServerAddress,
 }
 
-pub(crate) async fn run(flags: Flags) -> Outcome {
-    let Flags { session, once, place } = flags;
+pub(crate) async fn run(flags: TailFlags) -> Outcome {
+    let TailFlags { session, once, place } = flags;
     let caller = place.caller()?;
     let mut tree = begin(&caller, &session).await?;
     // Where there was a server, one that is away is waited for.
@@ -33,8 +33,8 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     }
 }
 
-async fn follow(caller: &Caller, session: &str, once: bool, tree: &mut Tree) -> Outcome {
-    let mut events = Follow::open(caller, session).await?;
+async fn follow(caller: &ApiClient, session: &str, once: bool, tree: &mut ThreadTree) -> Outcome {
+    let mut events = SessionFollower::open(caller, session).await?;
     if once {
         while let Some(told) = events.known() {
             tree.tell(&told);
@@ -54,10 +54,10 @@ async fn follow(caller: &Caller, session: &str, once: bool, tree: &mut Tree) -> 
 }
 
 /// The tree of a session, as it is.
-pub(crate) async fn begin(caller: &Caller, session: &str) -> Result<Tree, Wrong> {
+pub(crate) async fn begin(caller: &ApiClient, session: &str) -> Result<ThreadTree, Wrong> {
     let state = caller.get(&format!("/v1/sessions/{session}")).await?;
     let began =
         state["created_at"].as_str().and_then(|at| at.parse().ok()).ok_or("a session without a time")?;
     // One that was there a moment ago is waited for.
-    Ok(Tree::new(began, &follow::threads(&caller.patient(), session).await?))
+    Ok(ThreadTree::new(began, &follow::threads(&caller.patient(), session).await?))
 }

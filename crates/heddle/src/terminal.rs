@@ -17,8 +17,8 @@ use textwrap::{Options, WordSplitter, core::display_width};
 
 use crate::{
     config::environment::variable,
-    lines::{Lines, Output},
-    supervise::Vital,
+    lines::{OutputLines, UnlockedOutput},
+    supervise::VitalTask,
 };
 
 /// Columns that a text needs beside its lead, and where its lines begin if it has not so many.
@@ -32,23 +32,27 @@ const LOOK: Duration = Duration::from_secs(1);
 static UNREAD: AtomicBool = AtomicBool::new(false);
 
 /// The way to standard output of a server, whom no reader may hold up.
-static LINES: OnceLock<Lines> = OnceLock::new();
+static LINES: OnceLock<OutputLines> = OnceLock::new();
 
 /// Nobody reads what is said: a reason to end, and no mistake.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads this any more")]
-pub(crate) struct Unread;
+pub(crate) struct NobodyReads;
 
 /// From now on what is said waits for no reader: it goes the way of the log.
 pub(crate) fn begin() -> io::Result<()> {
     let missing = |lines, why: &str| format!("lines are missing here: {lines}; {}\n", one_line(why));
-    let lines = Lines::begin(Vital::OutWriter.name(), Heard(Output(rustix::stdio::stdout())), missing)?;
+    let lines = OutputLines::begin(
+        VitalTask::OutWriter.name(),
+        Heard(UnlockedOutput(rustix::stdio::stdout())),
+        missing,
+    )?;
     LINES.get_or_init(|| lines);
     Ok(())
 }
 
 /// Standard output, which learns whether somebody reads.
-struct Heard(Output);
+struct Heard(UnlockedOutput);
 
 impl Write for Heard {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -71,13 +75,13 @@ fn note<T>(said: &io::Result<T>) {
 
 /// The thread that writes what a server says, if there is one.
 #[cfg(debug_assertions)]
-pub(crate) fn lines() -> Option<&'static Lines> {
+pub(crate) fn lines() -> Option<&'static OutputLines> {
     LINES.get()
 }
 
 /// Brings out what a server has said, unless its reader sleeps. Whether all of it is written.
 pub(crate) fn settle() -> bool {
-    LINES.get().is_none_or(Lines::settle)
+    LINES.get().is_none_or(OutputLines::settle)
 }
 
 /// Prints a line for the person at the terminal.
@@ -97,7 +101,7 @@ pub(crate) fn say_behind(lead: &str, text: &str) {
 }
 
 /// Returns once nobody reads standard output any more, also while nothing is said.
-pub(crate) async fn unread() -> Unread {
+pub(crate) async fn unread() -> NobodyReads {
     loop {
         let out = rustix::stdio::stdout();
         let mut looked = [PollFd::new(&out, PollFlags::empty())];
@@ -105,15 +109,15 @@ pub(crate) async fn unread() -> Unread {
         let gone = poll(&mut looked, Some(&none)).is_ok()
             && looked.iter().any(|out| out.revents().intersects(PollFlags::ERR | PollFlags::HUP));
         if gone || read().is_err() {
-            return Unread;
+            return NobodyReads;
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
 /// Whether what is said is still read, as far as saying it showed.
-pub(crate) fn read() -> Result<(), Unread> {
-    if UNREAD.load(Ordering::Relaxed) { Err(Unread) } else { Ok(()) }
+pub(crate) fn read() -> Result<(), NobodyReads> {
+    if UNREAD.load(Ordering::Relaxed) { Err(NobodyReads) } else { Ok(()) }
 }
 
 /// How many columns there are for what is said: those of the terminal, or else as many as `COLUMNS` says.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use models::Lack;
-use protocol::Stamp;
+use models::ServerLack;
+use protocol::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    follow::Told,
+    follow::FollowedEvent,
     remark::NO_TIME,
     terminal::{self, one_line, say_behind},
 };
@@ -21,15 +21,15 @@ const NAME: usize = 16;
 
 /// What is known of the threads.
 #[derive(Debug)]
-pub(crate) struct Tree {
-    began: Stamp,
+pub(crate) struct ThreadTree {
+    began: Timestamp,
     /// By id: the name and the depth.
     threads: BTreeMap<String, (String, usize)>,
 }
 
-impl Tree {
+impl ThreadTree {
     /// The threads of a session that began then.
-    pub(crate) fn new(began: Stamp, threads: &[Value]) -> Self {
+    pub(crate) fn new(began: Timestamp, threads: &[Value]) -> Self {
         let mut tree = Self { began, threads: BTreeMap::new() };
         for thread in threads {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -51,14 +51,14 @@ impl Tree {
     }
 
     /// Prints one event, unless it says nothing to a person.
-    pub(crate) fn tell(&mut self, told: &Told) {
+    pub(crate) fn tell(&mut self, told: &FollowedEvent) {
         let event = &told.event;
         if event["type"] == "session.thread_created" {
             let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
             self.meet(&text("session_thread_id"), &text("agent_name"), Some(&told.thread));
         }
         let Some((word, rest)) = words(event) else { return };
-        let at = event["processed_at"].as_str().and_then(|at| at.parse::<Stamp>().ok());
+        let at = event["processed_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
         let seconds = at.map_or(0.0, |at| at.since(self.began).as_secs_f64());
         let label = self.label(&told.thread);
         let told = |word: &str, rest: &str| {
@@ -144,10 +144,10 @@ fn words(event: &Value) -> Option<(&str, String)> {
 }
 
 /// What a message of a model shows to be lacking where it is served, each once.
-fn lacks(event: &Value) -> Vec<Lack> {
+fn lacks(event: &Value) -> Vec<ServerLack> {
     let blocks = event["content"].as_array().filter(|_| event["type"] == "agent.message");
     let texts = blocks.into_iter().flatten().filter_map(|block| block["text"].as_str());
-    let mut seen: Vec<Lack> = texts.flat_map(Lack::of_text).collect();
+    let mut seen: Vec<ServerLack> = texts.flat_map(ServerLack::of_text).collect();
     seen.sort_unstable();
     seen.dedup();
     seen
@@ -188,7 +188,7 @@ mod tests {
             json!({"id": "b", "parent_thread_id": "a", "agent": {"name": "writer"}}),
             json!({"id": "c", "parent_thread_id": "b", "agent": {"name": "a very long name indeed"}}),
         ];
-        let tree = Tree::new(Stamp::from_micros(0), &threads);
+        let tree = ThreadTree::new(Timestamp::from_micros(0), &threads);
         assert_eq!(
             ["a", "b", "c", "d"].map(|id| tree.label(id)),
             ["lead            ", "├─ writer       ", "│  ├─ a very lon", "?               "]
@@ -203,9 +203,9 @@ mod tests {
             lacks(&json!({"type": kind, "content": content}))
         };
         let (call, thought) = ("<tool_call>\n{}\n</tool_call>", "<think>hm</think>ok");
-        assert_eq!(said("agent.message", &[call, thought, call]), [Lack::Thinking, Lack::Calls]);
+        assert_eq!(said("agent.message", &[call, thought, call]), [ServerLack::Thinking, ServerLack::Calls]);
         assert_eq!(said("user.message", &[call]), [], "a person may say so");
-        for lack in [Lack::Thinking, Lack::Calls] {
+        for lack in [ServerLack::Thinking, ServerLack::Calls] {
             let told = format!("{}: `heddle doctor --routes` says what to do", lack.seen());
             assert_eq!(line(&told, SHOWN), told);
         }

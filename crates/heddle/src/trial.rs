@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use models::Oracle;
+use models::ModelClient;
 use protocol::{
-    content::Block,
-    prompt::{Answer, Failure, FailureClass, Message, Part, Prompt, Role},
-    routes::{Key, Offered, Patience, Provider, Route, Routes},
+    content::ContentBlock,
+    prompt::{FailureClass, MessagePart, MessageRole, ModelAnswer, ModelFailure, Prompt, PromptMessage},
+    routes::{OfferedModel, ProviderKey, Route, RoutePatience, RouteProvider, Routes},
 };
 use tokio::time::{Instant, timeout};
 
-use crate::calling::{self, Missing};
+use crate::calling::{self, MissingForModel};
 
 /// How long a request to a route may take whose settings give it no more.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
@@ -29,17 +29,17 @@ const NO_TLS: &str = "InvalidContentType";
 
 /// What came of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum RouteTrial {
     /// This model answered; beside that, how many models the provider says it has for the route, or why it
     /// does not say; and what is missing where it is served.
-    Answered { model: String, took: Duration, offered: Result<usize, String>, missing: Vec<Missing> },
+    Answered { model: String, took: Duration, offered: Result<usize, String>, missing: Vec<MissingForModel> },
     /// It was not tried, and that is all right.
     Skipped { why: String },
     /// It does not work: what happened, and what to do.
     Failed { what: String, fix: String },
 }
 
-impl Found {
+impl RouteTrial {
     /// Whether the model answers and agents cannot use it.
     pub(crate) fn lacks_what_agents_need(&self) -> bool {
         match self {
@@ -52,19 +52,19 @@ impl Found {
 /// Tries each of `routes`, side by side; in the order of the table. `models` are the ids to ask where a
 /// pattern leaves it open, `skipped` says why a route need not be tried.
 pub(crate) async fn all(
-    oracle: &dyn Oracle,
+    oracle: &dyn ModelClient,
     routes: &Routes,
     models: &[String],
     skipped: &dyn Fn(&Route) -> Option<String>,
-) -> Vec<Found> {
+) -> Vec<RouteTrial> {
     side_by_side(routes, async |route| match skipped(route) {
-        Some(why) => Found::Skipped { why },
+        Some(why) => RouteTrial::Skipped { why },
         None => match timeout(patience(route), one(oracle, routes, route, models)).await {
-            Ok(Found::Answered { model, took, offered, mut missing }) => {
+            Ok(RouteTrial::Answered { model, took, offered, mut missing }) => {
                 missing.extend(tool(oracle, route, &model).await);
                 missing.sort_by_key(|missing| !missing.needed);
                 missing.dedup();
-                Found::Answered { model, took, offered, missing }
+                RouteTrial::Answered { model, took, offered, missing }
             }
             Ok(found) => found,
             Err(_) => silent(route),
@@ -76,13 +76,13 @@ pub(crate) async fn all(
 /// How long a request to a route may take: a model that is loaded first has the time that the route gives it.
 fn patience(route: &Route) -> Duration {
     let first_byte = route.patience.first_byte;
-    if first_byte > Patience::DEFAULT.first_byte { first_byte + PATIENCE } else { PATIENCE }
+    if first_byte > RoutePatience::DEFAULT.first_byte { first_byte + PATIENCE } else { PATIENCE }
 }
 
 /// What a call of a tool shows to be missing.
-async fn tool(oracle: &dyn Oracle, route: &Route, model: &str) -> Vec<Missing> {
+async fn tool(oracle: &dyn ModelClient, route: &Route, model: &str) -> Vec<MissingForModel> {
     // The built-in script calls what it likes.
-    if route.provider == Provider::Script {
+    if route.provider == RouteProvider::Script {
         return Vec::new();
     }
     let prompt = calling::prompt(model);
@@ -93,17 +93,17 @@ async fn tool(oracle: &dyn Oracle, route: &Route, model: &str) -> Vec<Missing> {
             let what = format!("a request with a tool got {}", nothing(route));
             let fix =
                 format!("see whether {} answers at all, and whether a proxy is in between", route.base_url);
-            vec![Missing::needed(what, fix)]
+            vec![MissingForModel::needed(what, fix)]
         }
     }
 }
 
 /// What each of `routes` offers, or why that is not known.
 pub(crate) async fn offers(
-    oracle: &dyn Oracle,
+    oracle: &dyn ModelClient,
     routes: &Routes,
     skipped: &dyn Fn(&Route) -> Option<String>,
-) -> Vec<Result<Vec<Offered>, String>> {
+) -> Vec<Result<Vec<OfferedModel>, String>> {
     side_by_side(routes, async |route| match skipped(route) {
         Some(why) => Err(why),
         None => match timeout(PATIENCE, oracle.offered(route)).await {
@@ -130,7 +130,7 @@ async fn side_by_side<T>(routes: &Routes, work: impl AsyncFn(&Route) -> T) -> Ve
     done.into_iter().map(|(_, found)| found).collect()
 }
 
-async fn one(oracle: &dyn Oracle, routes: &Routes, route: &Route, models: &[String]) -> Found {
+async fn one(oracle: &dyn ModelClient, routes: &Routes, route: &Route, models: &[String]) -> RouteTrial {
     let leads_here = |model: &str| routes.route(model).is_some_and(|taken| taken.pattern == route.pattern);
     let named = models.iter().find(|model| leads_here(model)).cloned();
     let named = named.or_else(|| (!route.pattern.ends_with('*')).then(|| route.pattern.clone()));
@@ -139,7 +139,7 @@ async fn one(oracle: &dyn Oracle, routes: &Routes, route: &Route, models: &[Stri
         let (asked, offered) = tokio::join!(ask(oracle, &model), offered);
         let offered = offered.map(|offered| offered.len()).map_err(|failure| failure.message);
         return match asked {
-            Ok((took, missing)) => Found::Answered { model, took, offered, missing },
+            Ok((took, missing)) => RouteTrial::Answered { model, took, offered, missing },
             Err(failure) => failed(route, &failure),
         };
     }
@@ -148,22 +148,25 @@ async fn one(oracle: &dyn Oracle, routes: &Routes, route: &Route, models: &[Stri
         Err(failure) => return failed(route, &failure),
     };
     let Some(first) = offered.iter().find(|offered| leads_here(&offered.id)) else {
-        return Found::Failed {
+        return RouteTrial::Failed {
             what: "the provider names no model that this route answers for".into(),
             fix: "name one yourself: --model ID".into(),
         };
     };
     let model = first.id.clone();
     match ask(oracle, &model).await {
-        Ok((took, missing)) => Found::Answered { model, took, offered: Ok(offered.len()), missing },
+        Ok((took, missing)) => RouteTrial::Answered { model, took, offered: Ok(offered.len()), missing },
         Err(failure) => failed(route, &failure),
     }
 }
 
 /// How long the model took to answer, and what its answer shows to be missing.
-async fn ask(oracle: &dyn Oracle, model: &str) -> Result<(Duration, Vec<Missing>), Failure> {
+async fn ask(
+    oracle: &dyn ModelClient,
+    model: &str,
+) -> Result<(Duration, Vec<MissingForModel>), ModelFailure> {
     let began = Instant::now();
-    let answer: Answer = oracle.ask(&prompt(model), &mut |_| {}).await?;
+    let answer: ModelAnswer = oracle.ask(&prompt(model), &mut |_| {}).await?;
     let took = began.elapsed();
     // Whether it calls tools is not asked here.
     let seen = calling::missing(&answer).into_iter().filter(|missing| !missing.needed);
@@ -171,8 +174,8 @@ async fn ask(oracle: &dyn Oracle, model: &str) -> Result<(Duration, Vec<Missing>
 }
 
 fn prompt(model: &str) -> Prompt {
-    let parts = vec![Part::Content(Block::text(QUESTION))];
-    let messages = vec![Arc::new(Message { role: Role::User, parts })];
+    let parts = vec![MessagePart::Content(ContentBlock::text(QUESTION))];
+    let messages = vec![Arc::new(PromptMessage { role: MessageRole::User, parts })];
     Prompt { model: model.to_owned(), system: None, tools: Vec::new(), messages, counted: None }
 }
 
@@ -180,26 +183,26 @@ fn nothing(route: &Route) -> String {
     format!("no answer within {} seconds", patience(route).as_secs())
 }
 
-fn silent(route: &Route) -> Found {
+fn silent(route: &Route) -> RouteTrial {
     let fix = format!(
         "see whether {} answers at all, and whether a proxy is in between; if its model is loaded first, say \
          how long that may take with `first_byte`",
         route.base_url
     );
-    Found::Failed { what: nothing(route), fix }
+    RouteTrial::Failed { what: nothing(route), fix }
 }
 
-fn failed(route: &Route, failure: &Failure) -> Found {
-    Found::Failed { what: failure.message.clone(), fix: fix(route, failure) }
+fn failed(route: &Route, failure: &ModelFailure) -> RouteTrial {
+    RouteTrial::Failed { what: failure.message.clone(), fix: fix(route, failure) }
 }
 
 /// What to do about a failure.
-fn fix(route: &Route, failure: &Failure) -> String {
+fn fix(route: &Route, failure: &ModelFailure) -> String {
     match (failure.class, &route.key) {
-        (FailureClass::Denied, Some(Key::Variable(name))) => {
+        (FailureClass::Denied, Some(ProviderKey::Variable(name))) => {
             format!("set {name} to a key that the provider takes")
         }
-        (FailureClass::Denied, Some(Key::File(path))) => {
+        (FailureClass::Denied, Some(ProviderKey::File(path))) => {
             format!("write a key that the provider takes, and nothing else, into {path}")
         }
         (FailureClass::Denied, None) => {
@@ -280,8 +283,8 @@ mod tests {
     use super::*;
     use futures_util::future::BoxFuture;
     use protocol::{
-        prompt::{AnswerBlock, AnswerStop, Delta},
-        usage::Tokens,
+        prompt::{AnswerBlock, AnswerDelta, AnswerStop},
+        usage::RequestTokens,
     };
     use std::sync::Mutex;
     use tokio::time::sleep;
@@ -294,7 +297,7 @@ mod tests {
     }
 
     /// The call that is asked for; else a word, behind thinking for one of them.
-    fn answer(prompt: &Prompt) -> Answer {
+    fn answer(prompt: &Prompt) -> ModelAnswer {
         let text = if prompt.model == "thinks" { "<think>hm</think>ok" } else { "ok" };
         let text = AnswerBlock::Text { text: text.into() };
         let input = Some([("word".to_owned(), "ok".into())].into_iter().collect());
@@ -305,26 +308,26 @@ mod tests {
         };
         let call = prompt.tools.first().filter(|_| prompt.model != "talks").map(call);
         let blocks = std::iter::once(text).chain(call).collect();
-        Answer { blocks, stop: AnswerStop::EndTurn, tokens: Tokens::default(), opaque: None }
+        ModelAnswer { blocks, stop: AnswerStop::EndTurn, tokens: RequestTokens::default(), opaque: None }
     }
 
-    fn failure(class: FailureClass, message: &str) -> Failure {
-        Failure {
+    fn failure(class: FailureClass, message: &str) -> ModelFailure {
+        ModelFailure {
             class,
             status: None,
             message: message.into(),
             retry_after: None,
-            tokens: Tokens::default(),
+            tokens: RequestTokens::default(),
             spots: Vec::new(),
         }
     }
 
-    impl Oracle for Scripted {
+    impl ModelClient for Scripted {
         fn ask<'a>(
             &'a self,
             prompt: &'a Prompt,
-            _deltas: &'a mut (dyn FnMut(Delta) + Send),
-        ) -> BoxFuture<'a, Result<Answer, Failure>> {
+            _deltas: &'a mut (dyn FnMut(AnswerDelta) + Send),
+        ) -> BoxFuture<'a, Result<ModelAnswer, ModelFailure>> {
             self.asked.lock().expect("a lock").push(prompt.model.clone());
             Box::pin(async move {
                 match prompt.model.as_str() {
@@ -343,12 +346,13 @@ mod tests {
             })
         }
 
-        fn offered<'a>(&'a self, route: &'a Route) -> BoxFuture<'a, Result<Vec<Offered>, Failure>> {
+        fn offered<'a>(&'a self, route: &'a Route) -> BoxFuture<'a, Result<Vec<OfferedModel>, ModelFailure>> {
             Box::pin(async move {
                 if route.pattern.starts_with("away-") {
                     return Err(failure(FailureClass::Unavailable, "it cannot be reached"));
                 }
-                let offered = |id: &&str| Offered { id: (*id).into(), display_name: None, created_at: None };
+                let offered =
+                    |id: &&str| OfferedModel { id: (*id).into(), display_name: None, created_at: None };
                 Ok(self.offered.iter().filter(|id| route.answers(id)).map(offered).collect())
             })
         }
@@ -356,26 +360,26 @@ mod tests {
 
     fn route(pattern: &str, key: Option<&str>) -> Route {
         Route {
-            provider: Provider::Messages,
+            provider: RouteProvider::Messages,
             base_url: "http://there".into(),
-            key: key.map(|name| Key::Variable(name.to_owned())),
+            key: key.map(|name| ProviderKey::Variable(name.to_owned())),
             ..Route::script(pattern)
         }
     }
 
-    async fn found(oracle: &Scripted, routes: Vec<Route>, models: &[&str]) -> Vec<Found> {
+    async fn found(oracle: &Scripted, routes: Vec<Route>, models: &[&str]) -> Vec<RouteTrial> {
         let models: Vec<String> = models.iter().map(|model| (*model).to_owned()).collect();
         let skipped = |route: &Route| (route.pattern == "skip").then(|| "not set up".to_owned());
         all(oracle, &Routes(routes), &models, &skipped).await
     }
 
-    fn answered(model: &str, offered: Result<usize, &str>) -> Found {
+    fn answered(model: &str, offered: Result<usize, &str>) -> RouteTrial {
         let offered = offered.map_err(str::to_owned);
-        Found::Answered { model: model.into(), took: Duration::ZERO, offered, missing: Vec::new() }
+        RouteTrial::Answered { model: model.into(), took: Duration::ZERO, offered, missing: Vec::new() }
     }
 
-    fn failed(what: &str, fix: &str) -> Found {
-        Found::Failed { what: what.into(), fix: fix.into() }
+    fn failed(what: &str, fix: &str) -> RouteTrial {
+        RouteTrial::Failed { what: what.into(), fix: fix.into() }
     }
 
     #[tokio::test(start_paused = true)]
@@ -421,7 +425,7 @@ mod tests {
                     "see that something answers at http://there; a proxy comes from the environment, a \
                      company's certificate from `extra_ca`"
                 ),
-                Found::Skipped { why: "not set up".into() },
+                RouteTrial::Skipped { why: "not set up".into() },
                 answered("good", Ok(0)),
                 answered("away-1", Err("it cannot be reached")),
             ]
@@ -473,11 +477,11 @@ mod tests {
         let began = Instant::now();
         let routes = ["talks", "thinks", "tool-refused", "tool-silent"].map(|pattern| route(pattern, None));
         let found = found(&Scripted::default(), routes.to_vec(), &[]).await;
-        let missing = |found: &Found| match found {
-            Found::Answered { missing, .. } => {
+        let missing = |found: &RouteTrial| match found {
+            RouteTrial::Answered { missing, .. } => {
                 missing.iter().map(|missing| (missing.needed, missing.what.clone())).collect::<Vec<_>>()
             }
-            Found::Skipped { .. } | Found::Failed { .. } => panic!("{found:?}"),
+            RouteTrial::Skipped { .. } | RouteTrial::Failed { .. } => panic!("{found:?}"),
         };
         let told: Vec<_> = found.iter().map(missing).collect();
         let told: Vec<Vec<(bool, &str)>> = told
@@ -499,13 +503,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_model_that_is_loaded_first_has_the_time_that_its_route_gives_it() {
         let cold = |first_byte| {
-            let patience = Patience { first_byte: Duration::from_secs(first_byte), ..Patience::DEFAULT };
+            let patience =
+                RoutePatience { first_byte: Duration::from_secs(first_byte), ..RoutePatience::DEFAULT };
             vec![Route { patience, ..route("cold", None) }]
         };
         let oracle = Scripted::default();
-        assert!(matches!(&found(&oracle, cold(120), &[]).await[..], [Found::Failed { .. }]));
+        assert!(matches!(&found(&oracle, cold(120), &[]).await[..], [RouteTrial::Failed { .. }]));
         let given = found(&oracle, cold(600), &[]).await;
-        let Found::Answered { took, missing, .. } = &given[0] else { panic!("{given:?}") };
+        let RouteTrial::Answered { took, missing, .. } = &given[0] else { panic!("{given:?}") };
         assert_eq!((took.as_secs(), missing.as_slice()), (300, &[][..]));
     }
 }

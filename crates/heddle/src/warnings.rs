@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 
 use clap::CommandFactory as _;
-use protocol::routes::{Key, Route};
+use protocol::routes::{ProviderKey, Route};
 
 use crate::{
     Cli,
-    config::{Settled, environment, variables},
+    config::{HeddleSettings, environment, variables},
 };
 
 /// One sentence for each, for a server that listens there.
-pub(crate) fn warnings(settled: &Settled, listen: SocketAddr) -> Vec<String> {
+pub(crate) fn warnings(settled: &HeddleSettings, listen: SocketAddr) -> Vec<String> {
     let mut warnings: Vec<String> = open(listen).into_iter().collect();
     let room = std::path::absolute(&settled.data).and_then(|data| sandbox::room(&data));
     // A disk that cannot be asked is somebody else's to complain of.
@@ -28,7 +28,7 @@ pub(crate) fn warnings(settled: &Settled, listen: SocketAddr) -> Vec<String> {
 
 /// What follows if the file that is to hold a route's key holds none.
 fn keyless(route: &Route) -> Option<String> {
-    let Some(Key::File(path)) = &route.key else { return None };
+    let Some(ProviderKey::File(path)) = &route.key else { return None };
     let why = models::has_key(path).err()?;
     Some(format!(
         "no agent with a model of {} can run: the file {path} {why}; a key that is written there is taken at once",
@@ -38,7 +38,7 @@ fn keyless(route: &Route) -> Option<String> {
 
 /// What follows if the file that holds a route's key lets everybody read it.
 fn open_key(route: &Route) -> Option<String> {
-    let Some(Key::File(path)) = &route.key else { return None };
+    let Some(ProviderKey::File(path)) = &route.key else { return None };
     let mode = std::fs::metadata(path).ok()?.permissions().mode();
     (mode & 0o004 != 0).then(|| {
         format!(
@@ -60,7 +60,7 @@ fn open(listen: SocketAddr) -> Option<String> {
 }
 
 /// What follows if the room that is to stay free is not there.
-fn little(least_bytes: u64, room: sandbox::Room) -> Option<String> {
+fn little(least_bytes: u64, room: sandbox::DiskRoom) -> Option<String> {
     let [least, free, all] = [least_bytes, room.bytes, room.bytes_all].map(|bytes| bytes >> 20);
     if free >= least {
         return None;
@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn room_that_is_to_stay_free_and_is_not_there_is_questioned() {
         let told = |free: u64, all: u64| {
-            let room = sandbox::Room { bytes: free << 20, bytes_all: all << 20, entries: 1, entries_all: 1 };
+            let room =
+                sandbox::DiskRoom { bytes: free << 20, bytes_all: all << 20, entries: 1, entries_all: 1 };
             little(1_024 << 20, room)
         };
         assert_eq!(told(1_024, 2_000), None);
@@ -99,7 +100,7 @@ mod tests {
     fn a_key_file_that_everybody_may_read_is_worth_a_word() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("key").to_str().expect("a plain path").to_owned();
-        let route = Route { key: Some(Key::File(file.clone())), ..Route::script("m") };
+        let route = Route { key: Some(ProviderKey::File(file.clone())), ..Route::script("m") };
         assert_eq!(open_key(&route), None, "it is not there");
         std::fs::write(&file, "sesame").expect("written");
         for (mode, warns) in [(0o600, false), (0o640, false), (0o644, true)] {

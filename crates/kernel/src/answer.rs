@@ -4,35 +4,35 @@ use alloc::{format, string::String, vec::Vec};
 
 use protocol::{
     EventId, Object, ThreadId,
-    content::Block,
-    event::{Body, Evaluation, Permission, RefusalDetails},
-    prompt::{Answer, AnswerBlock, AnswerStop, DeltaKind, Failure, FailureClass, Opaque},
-    roster::Errand,
-    tool::{Builtin, Policy, Tool},
+    content::ContentBlock,
+    event::{Body, CallPermission, PermissionEvaluation, RefusalDetails},
+    prompt::{AnswerBlock, AnswerStop, DeltaKind, FailureClass, ModelAnswer, ModelFailure, OpaqueState},
+    roster::DelegationTool,
+    tool::{AgentTool, BuiltinName, PermissionPolicy},
 };
 
 use crate::{
-    call::Runner,
+    call::CallRunner,
     delegation,
-    draft::Draft,
-    fact::{Ending, Note, Private},
-    session::Cast,
-    thread::Request,
+    draft::DecisionDraft,
+    fact::{Note, PrivatePart, RequestEnding},
+    session::ActingAgent,
+    thread::ModelRequest,
     turn,
 };
 
 /// Follows the blocks of one answer and says which event each belongs to: neighbouring text blocks share
 /// one, every other block has its own. The preview of an answer and its final events use the same rule.
 #[derive(Debug, Clone)]
-pub struct Blocks {
-    request: Request,
+pub struct BlockFollower {
+    request: ModelRequest,
     /// The first block of the text event that is still growing.
     text: Option<usize>,
 }
 
 /// Where a block goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct BlockPlace {
     /// The event's id.
     pub event: EventId,
     /// Whether this block is its first.
@@ -41,14 +41,14 @@ pub struct Place {
     pub entry: usize,
 }
 
-impl Blocks {
+impl BlockFollower {
     /// The blocks of the answer to `request`.
-    pub const fn of(request: Request) -> Self {
+    pub const fn of(request: ModelRequest) -> Self {
         Self { request, text: None }
     }
 
     /// Where block `index` goes. Blocks come in order.
-    pub fn place(&mut self, index: usize, kind: DeltaKind) -> Place {
+    pub fn place(&mut self, index: usize, kind: DeltaKind) -> BlockPlace {
         let first = match kind {
             DeltaKind::Text => *self.text.get_or_insert(index),
             DeltaKind::Thinking | DeltaKind::ToolUse => {
@@ -57,21 +57,21 @@ impl Blocks {
             }
         };
         let event = self.request.seed.event(first, self.request.position);
-        Place { event, first: first == index, entry: index - first }
+        BlockPlace { event, first: first == index, entry: index - first }
     }
 }
 
 /// What the events of an answer are, in order, before any of them is said.
 #[derive(Debug)]
 enum Said {
-    Text(EventId, Vec<Block>),
+    Text(EventId, Vec<ContentBlock>),
     Thinking(EventId, serde_json::Value),
     /// Its input, or what a call without one is answered with.
     Call(EventId, String, String, Result<Object, String>),
 }
 
-fn events(request: Request, blocks: Vec<AnswerBlock>, cut: Option<String>) -> Vec<Said> {
-    let mut places = Blocks::of(request);
+fn events(request: ModelRequest, blocks: Vec<AnswerBlock>, cut: Option<String>) -> Vec<Said> {
+    let mut places = BlockFollower::of(request);
     let last = blocks.len().saturating_sub(1);
     let mut said: Vec<Said> = Vec::new();
     for (index, block) in blocks.into_iter().enumerate() {
@@ -79,8 +79,10 @@ fn events(request: Request, blocks: Vec<AnswerBlock>, cut: Option<String>) -> Ve
             AnswerBlock::Text { text } => {
                 let place = places.place(index, DeltaKind::Text);
                 match said.last_mut() {
-                    Some(Said::Text(id, content)) if *id == place.event => content.push(Block::text(text)),
-                    _ => said.push(Said::Text(place.event, alloc::vec![Block::text(text)])),
+                    Some(Said::Text(id, content)) if *id == place.event => {
+                        content.push(ContentBlock::text(text));
+                    }
+                    _ => said.push(Said::Text(place.event, alloc::vec![ContentBlock::text(text)])),
                 }
             }
             AnswerBlock::Thinking { raw } => {
@@ -99,15 +101,15 @@ fn events(request: Request, blocks: Vec<AnswerBlock>, cut: Option<String>) -> Ve
 
 /// What only the provider can read, its calls by their events, also those that a refusal leaves out: who
 /// reads the log finds no such call.
-fn by_event(request: Request, opaque: Opaque<usize>) -> Opaque<EventId> {
+fn by_event(request: ModelRequest, opaque: OpaqueState<usize>) -> OpaqueState<EventId> {
     let event = |index| Some(request.seed.event(index, request.position));
     let beside = opaque.beside.into_iter().filter_map(|beside| beside.of(event));
-    Opaque { from: opaque.from, beside: beside.collect() }
+    OpaqueState { from: opaque.from, beside: beside.collect() }
 }
 
 /// What is wrong with an answer that ended well and says nothing. After the results of tools a model may have
 /// nothing to add, if it was asked at all: it wrote something, be it only the end.
-pub fn empty(answer: &Answer, told_results: bool) -> Option<Failure> {
+pub fn empty(answer: &ModelAnswer, told_results: bool) -> Option<ModelFailure> {
     let limit = match answer.stop {
         AnswerStop::EndTurn | AnswerStop::ToolUse => false,
         AnswerStop::MaxTokens => true,
@@ -131,11 +133,11 @@ pub fn empty(answer: &Answer, told_results: bool) -> Option<Failure> {
     };
     let tokens = answer.tokens;
     let (class, message, spots) = (FailureClass::Empty, message.into(), Vec::new());
-    Some(Failure { class, status: None, message, retry_after: None, tokens, spots })
+    Some(ModelFailure { class, status: None, message, retry_after: None, tokens, spots })
 }
 
 /// Whether the output limit fell into a call.
-fn is_cut_off(answer: &Answer) -> bool {
+fn is_cut_off(answer: &ModelAnswer) -> bool {
     let cut = |block: &AnswerBlock| matches!(block, AnswerBlock::ToolUse { input: None, .. });
     answer.stop == AnswerStop::MaxTokens && answer.blocks.last().is_some_and(cut)
 }
@@ -167,10 +169,10 @@ fn declines(mut details: RefusalDetails, before: u32) -> RefusalDetails {
 ///
 /// One that says nothing is a failure, and is asked for `attempts` times in all at most.
 pub(crate) fn accept(
-    draft: &mut Draft<'_>,
+    draft: &mut DecisionDraft<'_>,
     thread: ThreadId,
-    request: Request,
-    answer: Answer,
+    request: ModelRequest,
+    answer: ModelAnswer,
     attempts: u32,
 ) {
     let state = draft.session.thread(thread);
@@ -181,18 +183,18 @@ pub(crate) fn accept(
     let cut = is_cut_off(&answer).then(|| turn::cut_off(answer.tokens.output));
     let opaque = answer.opaque.map(|opaque| by_event(request, opaque));
     let ending = match answer.stop {
-        AnswerStop::MaxTokens if cut.is_some() => Ending::CutOff,
+        AnswerStop::MaxTokens if cut.is_some() => RequestEnding::CutOff,
         AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens if is_unread(&answer.blocks) => {
-            Ending::Unread
+            RequestEnding::Unread
         }
-        AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => Ending::Answered,
-        AnswerStop::Refusal(details) => Ending::Refused { details: declines(details, declined) },
-        AnswerStop::PauseTurn => Ending::Paused,
+        AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => RequestEnding::Answered,
+        AnswerStop::Refusal(details) => RequestEnding::Refused { details: declines(details, declined) },
+        AnswerStop::PauseTurn => RequestEnding::Paused,
     };
-    let refused = matches!(ending, Ending::Refused { .. });
+    let refused = matches!(ending, RequestEnding::Refused { .. });
     let said = events(request, answer.blocks, cut);
     let mut closed: Vec<(EventId, String)> = Vec::new();
-    let mut errands: Vec<(EventId, Errand, Object)> = Vec::new();
+    let mut errands: Vec<(EventId, DelegationTool, Object)> = Vec::new();
     for said in said {
         match said {
             Said::Text(id, content) => {
@@ -201,7 +203,7 @@ pub(crate) fn accept(
                 }
             }
             Said::Thinking(id, block) => {
-                draft.say_as(thread, id, Body::AgentThinking, Some(Private::Thought { block }));
+                draft.say_as(thread, id, Body::AgentThinking, Some(PrivatePart::Thought { block }));
             }
             // A refusal ends the turn: what it would have called is not called.
             Said::Call(..) if refused => {}
@@ -219,7 +221,7 @@ pub(crate) fn accept(
                 } else {
                     let noted = matches!(offer, Offer::Ours(runner, _) if !runner.only_reads());
                     let body = call(offer, name, input.ok());
-                    draft.say_as(thread, id, body, Some(Private::Call { provider_id, noted }));
+                    draft.say_as(thread, id, body, Some(PrivatePart::Call { provider_id, noted }));
                 }
             }
         }
@@ -243,24 +245,24 @@ enum Offer {
     /// A tool that the client runs.
     Custom,
     /// A tool that the server sees to.
-    Ours(Runner, Policy),
+    Ours(CallRunner, PermissionPolicy),
     /// A delegation tool.
-    Errand(Errand),
+    Errand(DelegationTool),
     /// No such tool, or one that is off or not served.
     Nothing,
 }
 
-fn offer(cast: Option<Cast<'_>>, name: &str) -> Offer {
+fn offer(cast: Option<ActingAgent<'_>>, name: &str) -> Offer {
     let Some(cast) = cast else { return Offer::Nothing };
-    if let Some(errand) = Errand::named(name).filter(|errand| cast.may(*errand)) {
+    if let Some(errand) = DelegationTool::named(name).filter(|errand| cast.may(*errand)) {
         return Offer::Errand(errand);
     }
     let offered = cast.tools.iter().find_map(|tool| match tool {
-        Tool::Custom(custom) => (custom.name == name).then_some(Offer::Custom),
-        Tool::Toolset(toolset) => {
-            let tool = Builtin::named(name).filter(|tool| tool.served())?;
+        AgentTool::Custom(custom) => (custom.name == name).then_some(Offer::Custom),
+        AgentTool::Toolset(toolset) => {
+            let tool = BuiltinName::named(name).filter(|tool| tool.served())?;
             let config = toolset.of(tool);
-            config.enabled.then_some(Offer::Ours(Runner::Builtin(tool), config.permission_policy))
+            config.enabled.then_some(Offer::Ours(CallRunner::Builtin(tool), config.permission_policy))
         }
     });
     offered.unwrap_or(Offer::Nothing)
@@ -274,12 +276,14 @@ fn call(offer: Offer, name: String, input: Option<Object>) -> Body {
     let (permission, evaluation) = match offer {
         Offer::Custom => return Body::AgentCustomToolUse { name, input, session_thread_id: None },
         // Refused before any policy: denied, and no evaluation (docs/rules.md 16).
-        Offer::Nothing | Offer::Errand(_) => (Permission::Deny, None),
-        Offer::Ours(Runner::Builtin(_), _) if unread => (Permission::Deny, None),
-        Offer::Ours(Runner::Builtin(_), Policy::AlwaysAllow) => {
-            (Permission::Allow, Some(Evaluation::AlwaysAllow))
+        Offer::Nothing | Offer::Errand(_) => (CallPermission::Deny, None),
+        Offer::Ours(CallRunner::Builtin(_), _) if unread => (CallPermission::Deny, None),
+        Offer::Ours(CallRunner::Builtin(_), PermissionPolicy::AlwaysAllow) => {
+            (CallPermission::Allow, Some(PermissionEvaluation::AlwaysAllow))
         }
-        Offer::Ours(Runner::Builtin(_), Policy::AlwaysAsk) => (Permission::Ask, Some(Evaluation::AlwaysAsk)),
+        Offer::Ours(CallRunner::Builtin(_), PermissionPolicy::AlwaysAsk) => {
+            (CallPermission::Ask, Some(PermissionEvaluation::AlwaysAsk))
+        }
     };
     Body::AgentToolUse {
         name,

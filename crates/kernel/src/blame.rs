@@ -6,12 +6,12 @@ use alloc::{format, string::String, vec::Vec};
 
 use protocol::{
     limits,
-    prompt::{Failure, FailureClass},
+    prompt::{FailureClass, ModelFailure},
 };
 
 use crate::{
-    fact::Piece,
-    retry::{self, Step},
+    fact::TranscriptPiece,
+    retry::{self, RetryStep},
 };
 
 /// Pieces that an error names.
@@ -38,20 +38,26 @@ pub(crate) const fn reason(class: FailureClass) -> &'static str {
 /// What a client is told of a failure: what went wrong, what is left out for it, and what to do. `blamed` is
 /// how many turns since the last answer have ended so before; `child` is whether nobody can tell the thread
 /// something else.
-pub(crate) fn told(failure: &Failure, step: &Step, named: &[Piece], blamed: u32, child: bool) -> String {
+pub(crate) fn told(
+    failure: &ModelFailure,
+    step: &RetryStep,
+    named: &[TranscriptPiece],
+    blamed: u32,
+    child: bool,
+) -> String {
     let said = &failure.message;
     match step {
         // What passes and never does: the provider may refuse something of this session without saying so.
-        Step::Over if retry::passes(failure.class) && !child => format!(
+        RetryStep::Over if retry::passes(failure.class) && !child => format!(
             "{said} Send a message to ask again; if other sessions are answered and this one is not, begin a new one."
         ),
-        Step::Later(_) | Step::Over => said.clone(),
-        Step::Without => format!("{said} It is asked again without what was named: {}.", listed(named)),
-        Step::Blamed if blamed + 1 >= limits::REFUSALS_OF_AN_ANSWER => format!(
+        RetryStep::Later(_) | RetryStep::Over => said.clone(),
+        RetryStep::Without => format!("{said} It is asked again without what was named: {}.", listed(named)),
+        RetryStep::Blamed if blamed + 1 >= limits::REFUSALS_OF_AN_ANSWER => format!(
             "{said} The model's last answer and all that came since are left out from now on: send a short message, \
              and if that is refused too, begin a new session."
         ),
-        Step::Blamed => {
+        RetryStep::Blamed => {
             let other = if failure.class == FailureClass::Overflow { "a shorter" } else { "another" };
             format!(
                 "{said} What came since the model's last answer is left out from now on: send {other} message."
@@ -60,8 +66,8 @@ pub(crate) fn told(failure: &Failure, step: &Step, named: &[Piece], blamed: u32,
     }
 }
 
-fn listed(pieces: &[Piece]) -> String {
-    let one = |piece: &Piece| match piece.block {
+fn listed(pieces: &[TranscriptPiece]) -> String {
+    let one = |piece: &TranscriptPiece| match piece.block {
         Some(block) => format!("content.{block} of {}", piece.event),
         None => format!("{}", piece.event),
     };

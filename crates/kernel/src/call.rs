@@ -5,18 +5,18 @@ use alloc::{string::String, vec::Vec};
 
 use protocol::{
     EventId, ThreadId,
-    content::Block,
-    event::{Body, Permission, Verdict},
-    tool::Builtin,
+    content::ContentBlock,
+    event::{Body, CallPermission, ConfirmationVerdict},
+    tool::BuiltinName,
 };
 
 /// A call that waits for its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
+pub struct OpenCall {
     /// The event of the call.
     pub id: EventId,
     /// Who must act next.
-    pub state: State,
+    pub state: CallState,
     /// Whether a note says that it begins. Calls in logs of earlier versions have none: they count as begun
     /// from their turn on.
     pub noted: bool,
@@ -24,12 +24,12 @@ pub struct Call {
 
 /// Who runs a call that the server sees to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Runner {
+pub enum CallRunner {
     /// The hands, with this built-in tool.
-    Builtin(Builtin),
+    Builtin(BuiltinName),
 }
 
-impl Runner {
+impl CallRunner {
     /// The name of the tool that it runs.
     pub const fn name(self) -> &'static str {
         match self {
@@ -40,15 +40,24 @@ impl Runner {
     /// Whether what it runs only reads: then it may run beside its neighbours, and again after a crash.
     pub(crate) const fn only_reads(self) -> bool {
         match self {
-            Self::Builtin(Builtin::Read | Builtin::Glob | Builtin::Grep) => true,
+            Self::Builtin(BuiltinName::Read | BuiltinName::Glob | BuiltinName::Grep) => true,
             Self::Builtin(
-                Builtin::Bash | Builtin::Edit | Builtin::Write | Builtin::WebFetch | Builtin::WebSearch,
+                BuiltinName::Bash
+                | BuiltinName::Edit
+                | BuiltinName::Write
+                | BuiltinName::WebFetch
+                | BuiltinName::WebSearch,
             ) => false,
         }
     }
 
     /// The event that answers `call`.
-    pub(crate) const fn result(self, call: EventId, content: Option<Vec<Block>>, is_error: bool) -> Body {
+    pub(crate) const fn result(
+        self,
+        call: EventId,
+        content: Option<Vec<ContentBlock>>,
+        is_error: bool,
+    ) -> Body {
         match self {
             Self::Builtin(_) => {
                 Body::AgentToolResult { tool_use_id: call, content, is_error: Some(is_error) }
@@ -59,22 +68,22 @@ impl Runner {
 
 /// Who must act next on a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
+pub enum CallState {
     /// The client answers it, with `user.custom_tool_result`.
     Client,
     /// A person says whether it may run.
-    Asked(Runner),
+    Asked(CallRunner),
     /// It may run, because a person let it or nobody need be asked, and waits until the last call of its
     /// answer that needs the client is settled.
-    Allowed(Runner),
+    Allowed(CallRunner),
     /// A person refused it; it is answered when the last call that needs the client is settled.
-    Denied(Runner, Option<String>),
+    Denied(CallRunner, Option<String>),
     /// It runs when it is its turn.
-    Ready(Runner),
+    Ready(CallRunner),
     /// It is its turn: it waits for its place in a sandbox, and nothing of it has run.
-    Turn(Runner),
+    Turn(CallRunner),
     /// It runs, or may have before a crash.
-    Started(Runner),
+    Started(CallRunner),
     /// The law answers it in the commit that makes it.
     Nobody,
     /// A delegation call, which the law carries out in the commit that makes it.
@@ -83,13 +92,13 @@ pub enum State {
     Waits(ThreadId),
 }
 
-impl State {
+impl CallState {
     /// How a call of the built-in tool `name` begins.
-    pub(crate) fn of(name: &str, permission: Option<Permission>) -> Self {
-        match (Builtin::named(name).map(Runner::Builtin), permission) {
-            (Some(runner), Some(Permission::Allow)) => Self::Ready(runner),
-            (Some(runner), Some(Permission::Ask)) => Self::Asked(runner),
-            (Some(_), Some(Permission::Deny) | None) | (None, _) => Self::Nobody,
+    pub(crate) fn of(name: &str, permission: Option<CallPermission>) -> Self {
+        match (BuiltinName::named(name).map(CallRunner::Builtin), permission) {
+            (Some(runner), Some(CallPermission::Allow)) => Self::Ready(runner),
+            (Some(runner), Some(CallPermission::Ask)) => Self::Asked(runner),
+            (Some(_), Some(CallPermission::Deny) | None) | (None, _) => Self::Nobody,
         }
     }
 
@@ -109,7 +118,7 @@ impl State {
     }
 
     /// Who is to run it now, whether or not it has begun.
-    pub const fn running(&self) -> Option<Runner> {
+    pub const fn running(&self) -> Option<CallRunner> {
         match self {
             Self::Turn(runner) | Self::Started(runner) => Some(*runner),
             Self::Client
@@ -124,7 +133,7 @@ impl State {
     }
 
     /// Who may have done something for it by now.
-    pub const fn begun(&self) -> Option<Runner> {
+    pub const fn begun(&self) -> Option<CallRunner> {
         match self {
             Self::Started(runner) => Some(*runner),
             Self::Client
@@ -165,22 +174,27 @@ impl State {
 }
 
 /// A call whose turn it is begins to run.
-pub(crate) fn begin(calls: &mut [Call], id: EventId) {
+pub(crate) fn begin(calls: &mut [OpenCall], id: EventId) {
     if let Some(call) = calls.iter_mut().find(|call| call.id == id)
-        && let State::Turn(runner) = call.state
+        && let CallState::Turn(runner) = call.state
     {
-        call.state = State::Started(runner);
+        call.state = CallState::Started(runner);
     }
 }
 
 /// Writes down a person's verdict on `id`; the first one counts.
-pub(crate) fn confirm(calls: &mut [Call], id: EventId, verdict: Verdict, message: Option<&str>) {
+pub(crate) fn confirm(
+    calls: &mut [OpenCall],
+    id: EventId,
+    verdict: ConfirmationVerdict,
+    message: Option<&str>,
+) {
     if let Some(call) = calls.iter_mut().find(|call| call.id == id)
-        && let State::Asked(runner) = call.state
+        && let CallState::Asked(runner) = call.state
     {
         call.state = match verdict {
-            Verdict::Allow => State::Allowed(runner),
-            Verdict::Deny => State::Denied(runner, message.map(Into::into)),
+            ConfirmationVerdict::Allow => CallState::Allowed(runner),
+            ConfirmationVerdict::Deny => CallState::Denied(runner, message.map(Into::into)),
         };
         proceed(calls);
     }
@@ -188,18 +202,18 @@ pub(crate) fn confirm(calls: &mut [Call], id: EventId, verdict: Verdict, message
 
 /// Beside a call that a person is asked about nothing runs: what nobody need be asked about waits as what a
 /// person has let run does.
-pub(crate) fn hold(calls: &mut [Call]) {
+pub(crate) fn hold(calls: &mut [OpenCall]) {
     for call in calls {
-        if let State::Ready(runner) = call.state {
-            call.state = State::Allowed(runner);
+        if let CallState::Ready(runner) = call.state {
+            call.state = CallState::Allowed(runner);
         }
     }
 }
 
 /// Whether an answer holds a call that a person is asked about and one that nobody need be.
-pub(crate) fn are_mixed(calls: &[Call]) -> bool {
-    let any = |fits: fn(&State) -> bool| calls.iter().any(|call| fits(&call.state));
-    any(|state| matches!(state, State::Asked(_))) && any(|state| matches!(state, State::Ready(_)))
+pub(crate) fn are_mixed(calls: &[OpenCall]) -> bool {
+    let any = |fits: fn(&CallState) -> bool| calls.iter().any(|call| fits(&call.state));
+    any(|state| matches!(state, CallState::Asked(_))) && any(|state| matches!(state, CallState::Ready(_)))
 }
 
 /// Lets the calls go on as far as they may: what was allowed is ready once nothing needs the client any more;
@@ -207,11 +221,11 @@ pub(crate) fn are_mixed(calls: &[Call]) -> bool {
 ///
 /// A call keeps its turn: whatever becomes ready in front of it later waits, so that of the calls of a thread
 /// at most one that does more than read can have been under way at a crash.
-pub(crate) fn proceed(calls: &mut [Call]) {
+pub(crate) fn proceed(calls: &mut [OpenCall]) {
     if !calls.iter().any(|call| call.state.needs_client()) {
         for call in calls.iter_mut() {
-            if let State::Allowed(runner) = call.state {
-                call.state = State::Ready(runner);
+            if let CallState::Allowed(runner) = call.state {
+                call.state = CallState::Ready(runner);
             }
         }
     }
@@ -234,25 +248,25 @@ pub(crate) fn proceed(calls: &mut [Call]) {
 
 /// It is the turn of `call`, if it was not before. One that only reads may run twice: nobody need know that
 /// it has begun.
-fn take_turn(call: &mut Call, runner: Runner) {
+fn take_turn(call: &mut OpenCall, runner: CallRunner) {
     if call.state.running().is_none() {
         let noted = call.noted && !runner.only_reads();
-        call.state = if noted { State::Turn(runner) } else { State::Started(runner) };
+        call.state = if noted { CallState::Turn(runner) } else { CallState::Started(runner) };
     }
 }
 
-const fn ready(call: &Call) -> Option<Runner> {
+const fn ready(call: &OpenCall) -> Option<CallRunner> {
     match call.state {
-        State::Ready(runner) => Some(runner),
-        State::Client
-        | State::Asked(_)
-        | State::Allowed(_)
-        | State::Denied(..)
-        | State::Turn(_)
-        | State::Started(_)
-        | State::Nobody
-        | State::Errand
-        | State::Waits(_) => None,
+        CallState::Ready(runner) => Some(runner),
+        CallState::Client
+        | CallState::Asked(_)
+        | CallState::Allowed(_)
+        | CallState::Denied(..)
+        | CallState::Turn(_)
+        | CallState::Started(_)
+        | CallState::Nobody
+        | CallState::Errand
+        | CallState::Waits(_) => None,
     }
 }
 
@@ -260,15 +274,15 @@ const fn ready(call: &Call) -> Option<Runner> {
 mod tests {
     use super::*;
     use alloc::vec::Vec;
-    use protocol::event::Permission::{Allow, Ask};
+    use protocol::event::CallPermission::{Allow, Ask};
 
-    fn calls(of: &[(&str, Permission)]) -> Vec<Call> {
+    fn calls(of: &[(&str, CallPermission)]) -> Vec<OpenCall> {
         let mut calls = made(of);
         proceed(&mut calls);
         calls
     }
 
-    fn held(of: &[(&str, Permission)]) -> Vec<Call> {
+    fn held(of: &[(&str, CallPermission)]) -> Vec<OpenCall> {
         let mut calls = made(of);
         assert!(are_mixed(&calls));
         hold(&mut calls);
@@ -276,20 +290,20 @@ mod tests {
         calls
     }
 
-    fn made(of: &[(&str, Permission)]) -> Vec<Call> {
-        let call = |(index, (name, permission)): (usize, &(&str, Permission))| Call {
+    fn made(of: &[(&str, CallPermission)]) -> Vec<OpenCall> {
+        let call = |(index, (name, permission)): (usize, &(&str, CallPermission))| OpenCall {
             id: EventId::from_bits(index as u128),
-            state: State::of(name, Some(*permission)),
+            state: CallState::of(name, Some(*permission)),
             noted: true,
         };
         of.iter().enumerate().map(call).collect()
     }
 
-    fn running(calls: &[Call]) -> Vec<u128> {
+    fn running(calls: &[OpenCall]) -> Vec<u128> {
         calls.iter().filter(|call| call.state.running().is_some()).map(|call| call.id.bits()).collect()
     }
 
-    fn answered(calls: &mut Vec<Call>, id: u128) -> Vec<u128> {
+    fn answered(calls: &mut Vec<OpenCall>, id: u128) -> Vec<u128> {
         calls.retain(|call| call.id.bits() != id);
         proceed(calls);
         running(calls)
@@ -315,14 +329,14 @@ mod tests {
                 call.noted = noted;
             }
             for call in 0..3 {
-                confirm(&mut of, EventId::from_bits(call), Verdict::Allow, None);
+                confirm(&mut of, EventId::from_bits(call), ConfirmationVerdict::Allow, None);
             }
             of
         };
-        let states = |calls: &[Call]| calls.iter().map(|call| call.state.clone()).collect::<Vec<_>>();
-        let (bash, read) = (Runner::Builtin(Builtin::Bash), Runner::Builtin(Builtin::Read));
+        let states = |calls: &[OpenCall]| calls.iter().map(|call| call.state.clone()).collect::<Vec<_>>();
+        let (bash, read) = (CallRunner::Builtin(BuiltinName::Bash), CallRunner::Builtin(BuiltinName::Read));
         let mut noted = of(true);
-        assert_eq!(states(&noted), [State::Turn(bash), State::Ready(bash), State::Ready(read)]);
+        assert_eq!(states(&noted), [CallState::Turn(bash), CallState::Ready(bash), CallState::Ready(read)]);
         begin(&mut noted, EventId::from_bits(1));
         assert_eq!(
             noted.first().map(|call| call.state.begun()),
@@ -330,21 +344,27 @@ mod tests {
             "it is not the second one's turn"
         );
         begin(&mut noted, EventId::from_bits(0));
-        assert_eq!(states(&noted), [State::Started(bash), State::Ready(bash), State::Ready(read)]);
+        assert_eq!(
+            states(&noted),
+            [CallState::Started(bash), CallState::Ready(bash), CallState::Ready(read)]
+        );
         noted.drain(..2);
         proceed(&mut noted);
-        assert_eq!(states(&noted), [State::Started(read)], "a read has nothing to say");
+        assert_eq!(states(&noted), [CallState::Started(read)], "a read has nothing to say");
         let earlier = of(false);
-        assert_eq!(states(&earlier), [State::Started(bash), State::Ready(bash), State::Ready(read)]);
+        assert_eq!(
+            states(&earlier),
+            [CallState::Started(bash), CallState::Ready(bash), CallState::Ready(read)]
+        );
     }
 
     #[test]
     fn beside_what_is_asked_nothing_runs_until_the_last_verdict_and_then_all_in_order() {
         let mut of = held(&[("bash", Allow), ("bash", Ask), ("read", Allow), ("write", Ask)]);
         assert_eq!(running(&of), [0_u128; 0]);
-        confirm(&mut of, EventId::from_bits(1), Verdict::Allow, None);
+        confirm(&mut of, EventId::from_bits(1), ConfirmationVerdict::Allow, None);
         assert_eq!(running(&of), [0_u128; 0]);
-        confirm(&mut of, EventId::from_bits(3), Verdict::Allow, None);
+        confirm(&mut of, EventId::from_bits(3), ConfirmationVerdict::Allow, None);
         assert_eq!(running(&of), [0]);
         assert_eq!(answered(&mut of, 0), [1]);
         assert_eq!(answered(&mut of, 1), [2]);
@@ -355,9 +375,9 @@ mod tests {
     fn in_an_earlier_log_what_is_allowed_does_not_wait_for_a_verdict() {
         let mut of = calls(&[("bash", Ask), ("bash", Allow), ("write", Ask)]);
         assert_eq!(running(&of), [1]);
-        confirm(&mut of, EventId::from_bits(0), Verdict::Allow, None);
+        confirm(&mut of, EventId::from_bits(0), ConfirmationVerdict::Allow, None);
         assert_eq!(answered(&mut of, 1), [0_u128; 0]);
-        confirm(&mut of, EventId::from_bits(2), Verdict::Allow, None);
+        confirm(&mut of, EventId::from_bits(2), ConfirmationVerdict::Allow, None);
         assert_eq!(running(&of), [0]);
         assert_eq!(answered(&mut of, 0), [2]);
     }
@@ -366,7 +386,7 @@ mod tests {
     fn in_an_earlier_log_a_call_that_becomes_ready_in_front_of_a_started_one_waits_for_it() {
         let mut of = calls(&[("bash", Ask), ("bash", Allow), ("bash", Allow)]);
         assert_eq!(running(&of), [1]);
-        confirm(&mut of, EventId::from_bits(0), Verdict::Allow, None);
+        confirm(&mut of, EventId::from_bits(0), ConfirmationVerdict::Allow, None);
         assert_eq!(running(&of), [1]);
         assert_eq!(answered(&mut of, 1), [0]);
         assert_eq!(answered(&mut of, 0), [2]);
@@ -375,10 +395,10 @@ mod tests {
     #[test]
     fn only_the_first_verdict_counts() {
         let mut of = calls(&[("bash", Ask), ("bash", Ask)]);
-        confirm(&mut of, EventId::from_bits(0), Verdict::Deny, Some("no"));
-        confirm(&mut of, EventId::from_bits(0), Verdict::Allow, None);
-        let states: Vec<State> = of.into_iter().map(|call| call.state).collect();
-        let bash = Runner::Builtin(Builtin::Bash);
-        assert_eq!(states, [State::Denied(bash, Some("no".into())), State::Asked(bash)]);
+        confirm(&mut of, EventId::from_bits(0), ConfirmationVerdict::Deny, Some("no"));
+        confirm(&mut of, EventId::from_bits(0), ConfirmationVerdict::Allow, None);
+        let states: Vec<CallState> = of.into_iter().map(|call| call.state).collect();
+        let bash = CallRunner::Builtin(BuiltinName::Bash);
+        assert_eq!(states, [CallState::Denied(bash, Some("no".into())), CallState::Asked(bash)]);
     }
 }

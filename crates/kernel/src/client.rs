@@ -5,25 +5,25 @@ use alloc::collections::BTreeMap;
 use protocol::{EventId, ThreadId, event::Body, input::ClientEvent};
 
 use crate::{
-    call::State,
-    delegation::{self, Happened},
-    draft::Draft,
-    fact::Private,
-    made::{Given, Made, MadeKind},
+    call::CallState,
+    delegation::{self, ChildHappening},
+    draft::DecisionDraft,
+    fact::PrivatePart,
+    made::{GivenResult, KnownCall, KnownCallKind},
     mail,
     refusal::Refusal,
-    status::{self, Printed},
-    thread::Thread,
+    status::{self, PrintedStatus},
+    thread::ThreadState,
     turn,
 };
 
 /// One client event, decided against the state that the earlier ones left. `event` is its place in the
 /// request, `made` the calls that the log is known to hold beside the open ones.
 pub(crate) fn accept(
-    draft: &mut Draft<'_>,
+    draft: &mut DecisionDraft<'_>,
     event: usize,
     said: ClientEvent,
-    made: &BTreeMap<EventId, Made>,
+    made: &BTreeMap<EventId, KnownCall>,
 ) -> Result<EventId, Refusal> {
     let primary = draft.session.primary().map(|thread| thread.id).ok_or(Refusal::Terminated)?;
     if draft.session.over() {
@@ -38,23 +38,23 @@ pub(crate) fn accept(
 }
 
 /// The thread of an open call, and the call's state.
-fn open_call(draft: &Draft<'_>, call: EventId) -> Option<(ThreadId, State)> {
+fn open_call(draft: &DecisionDraft<'_>, call: EventId) -> Option<(ThreadId, CallState)> {
     let thread = draft.session.thread_of_call(call)?;
     let open = thread.calls().iter().find(|open| open.id == call)?;
     Some((thread.id, open.state.clone()))
 }
 
 fn custom_result(
-    draft: &mut Draft<'_>,
+    draft: &mut DecisionDraft<'_>,
     event: usize,
     said: ClientEvent,
-    made: &BTreeMap<EventId, Made>,
+    made: &BTreeMap<EventId, KnownCall>,
 ) -> Result<EventId, Refusal> {
     let ClientEvent::CustomResult { call, content, is_error } = said else { return Err(Refusal::Stale) };
     let body =
         Body::UserCustomToolResult { custom_tool_use_id: call, content, is_error, session_thread_id: None };
-    if let Some((thread, State::Client)) = open_call(draft, call) {
-        let id = draft.say_answer(thread, body, Some(Private::ByClient));
+    if let Some((thread, CallState::Client)) = open_call(draft, call) {
+        let id = draft.say_answer(thread, body, Some(PrivatePart::ByClient));
         turn::settled(draft, thread);
         return Ok(id);
     }
@@ -63,10 +63,10 @@ fn custom_result(
     } else {
         let earlier = earlier(draft, made, event, "custom_tool_use_id", call)?;
         match earlier.kind {
-            MadeKind::Custom { answer } => {
-                (earlier.thread, answer.is_some_and(|first| Given::of(&body) != Some(first)))
+            KnownCallKind::Custom { answer } => {
+                (earlier.thread, answer.is_some_and(|first| GivenResult::of(&body) != Some(first)))
             }
-            MadeKind::Asked | MadeKind::Unasked => return Err(Refusal::NotYours { event, call }),
+            KnownCallKind::Asked | KnownCallKind::Unasked => return Err(Refusal::NotYours { event, call }),
         }
     };
     if other {
@@ -77,17 +77,17 @@ fn custom_result(
 }
 
 fn confirmation(
-    draft: &mut Draft<'_>,
+    draft: &mut DecisionDraft<'_>,
     event: usize,
     said: ClientEvent,
-    made: &BTreeMap<EventId, Made>,
+    made: &BTreeMap<EventId, KnownCall>,
 ) -> Result<EventId, Refusal> {
     let ClientEvent::Confirmation { call, verdict: result, deny_message } = said else {
         return Err(Refusal::Stale);
     };
     let body =
         Body::UserToolConfirmation { tool_use_id: call, result, deny_message, session_thread_id: None };
-    if let Some((thread, State::Asked(_))) = open_call(draft, call) {
+    if let Some((thread, CallState::Asked(_))) = open_call(draft, call) {
         let id = draft.say_answer(thread, body, None);
         turn::settled(draft, thread);
         return Ok(id);
@@ -97,20 +97,20 @@ fn confirmation(
     }
     let earlier = earlier(draft, made, event, "tool_use_id", call)?;
     match earlier.kind {
-        MadeKind::Asked => Ok(turn::record_again(draft, earlier.thread, body)),
-        MadeKind::Custom { .. } | MadeKind::Unasked => Err(Refusal::NotAsked { event, call }),
+        KnownCallKind::Asked => Ok(turn::record_again(draft, earlier.thread, body)),
+        KnownCallKind::Custom { .. } | KnownCallKind::Unasked => Err(Refusal::NotAsked { event, call }),
     }
 }
 
 /// The call that the log holds under an id that no open call has; one of a thread that is over takes no
 /// answer any more.
 fn earlier(
-    draft: &Draft<'_>,
-    made: &BTreeMap<EventId, Made>,
+    draft: &DecisionDraft<'_>,
+    made: &BTreeMap<EventId, KnownCall>,
     event: usize,
     field: &'static str,
     call: EventId,
-) -> Result<Made, Refusal> {
+) -> Result<KnownCall, Refusal> {
     let made = made.get(&call).copied().ok_or(Refusal::UnknownCall { event, field, call })?;
     match draft.session.thread(made.thread) {
         Some(thread) if thread.ended() => Err(Refusal::ThreadOver { event, field, thread: made.thread }),
@@ -119,17 +119,17 @@ fn earlier(
 }
 
 fn message(
-    draft: &mut Draft<'_>,
+    draft: &mut DecisionDraft<'_>,
     primary: ThreadId,
     event: usize,
     said: ClientEvent,
 ) -> Result<EventId, Refusal> {
-    if let Printed::RequiresAction(pending) = status::session(&draft.session) {
+    if let PrintedStatus::RequiresAction(pending) = status::session(&draft.session) {
         return Err(Refusal::RequiresAction { event, pending });
     }
     let weight = said.weight();
     let ClientEvent::Message { content } = said else { return Err(Refusal::Stale) };
-    let rests = draft.session.thread(primary).is_some_and(Thread::rests);
+    let rests = draft.session.thread(primary).is_some_and(ThreadState::rests);
     if !rests && !mail::has_room(&draft.session, weight) {
         return Err(Refusal::QueueFull);
     }
@@ -137,7 +137,7 @@ fn message(
 }
 
 fn interrupt(
-    draft: &mut Draft<'_>,
+    draft: &mut DecisionDraft<'_>,
     primary: ThreadId,
     event: usize,
     named: Option<ThreadId>,
@@ -157,9 +157,9 @@ fn interrupt(
         turn::stop(draft, *thread);
     }
     let id = draft.say(named.unwrap_or(primary), Body::UserInterrupt { session_thread_id: named });
-    draft.hold();
+    draft.pin_rests();
     for thread in &threads {
-        delegation::tell(draft, *thread, &Happened::Interrupted);
+        delegation::tell(draft, *thread, &ChildHappening::Interrupted);
     }
     draft.settle();
     for thread in threads {

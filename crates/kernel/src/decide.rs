@@ -3,32 +3,32 @@
 use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
 use protocol::{
-    EnvironmentId, EventId, SessionId, Stamp, ThreadId,
+    EnvironmentId, EventId, SessionId, ThreadId, Timestamp,
     agent::SessionAgent,
-    content::Block,
+    content::ContentBlock,
     event::Body,
     input::ClientEvent,
-    parse::{self, Given, Metadata, MetadataPatch},
-    prompt::{Answer, Failure},
-    session::Status,
-    tool::Tool,
+    parse::{self, GivenField, Metadata, MetadataPatch},
+    prompt::{ModelAnswer, ModelFailure},
+    session::SessionStatus,
+    tool::AgentTool,
 };
 
 use crate::{
     answer,
-    call::{Call, State},
+    call::{CallState, OpenCall},
     client,
-    delegation::{self, Happened},
-    draft::{Decision, Draft},
-    fact::{End, Note, Piece, Private, Tree},
-    made::Made,
+    delegation::{self, ChildHappening},
+    draft::{Decision, DecisionDraft},
+    fact::{ChildEnd, Note, PrivatePart, ThreadLimits, TranscriptPiece},
+    made::KnownCall,
     mail,
     moment::Moment,
     refusal::Refusal,
     rules,
-    session::Session,
+    session::SessionState,
     status,
-    thread::{Doing, Request},
+    thread::{ModelRequest, ThreadActivity},
     turn,
 };
 
@@ -41,7 +41,7 @@ pub enum Input {
         events: Vec<ClientEvent>,
         /// Calls that the log is known to hold, whether or not they are open; the engine looks up what a
         /// [`Refusal::UnknownCall`] names and asks again.
-        made: BTreeMap<EventId, Made>,
+        made: BTreeMap<EventId, KnownCall>,
     },
     /// A model answered.
     Answered {
@@ -50,7 +50,7 @@ pub enum Input {
         /// The event that began the request.
         request: EventId,
         /// The answer.
-        answer: Answer,
+        answer: ModelAnswer,
         /// As in [`Input::Failed`], for an answer that says nothing.
         attempts: u32,
     },
@@ -61,9 +61,9 @@ pub enum Input {
         /// The event that began the request.
         request: EventId,
         /// What went wrong.
-        failure: Failure,
+        failure: ModelFailure,
         /// What the provider names as what it refuses, as [`crate::Transcript::pieces`] finds it.
-        named: Vec<Piece>,
+        named: Vec<TranscriptPiece>,
         /// How often the request is made in all while it fails for a time, as its route says.
         attempts: u32,
     },
@@ -81,7 +81,7 @@ pub enum Input {
         /// The event of the call.
         call: EventId,
         /// What it gave; may be empty.
-        content: Vec<Block>,
+        content: Vec<ContentBlock>,
         /// Whether it failed.
         is_error: bool,
     },
@@ -90,12 +90,12 @@ pub enum Input {
         /// The thread that waited.
         thread: ThreadId,
         /// Until when.
-        until: Stamp,
+        until: Timestamp,
     },
     /// A follower took the session over: whatever ran, runs no more (docs/rules.md 2).
     Recovered,
     /// The owner changes the session.
-    Update(Change),
+    Update(SessionChange),
     /// The owner archives the session.
     Archive,
     /// The owner archives a child thread.
@@ -134,18 +134,18 @@ impl Input {
 
 /// A change to a session (docs/rules.md 18).
 #[derive(Debug, Clone, PartialEq)]
-pub struct Change {
+pub struct SessionChange {
     /// The title; null clears it.
-    pub title: Given<String>,
+    pub title: GivenField<String>,
     /// Keys to set or remove; null and absent keep all.
-    pub metadata: Given<MetadataPatch>,
+    pub metadata: GivenField<MetadataPatch>,
     /// The agent's tools for this session, replaced whole; needs an idle session.
-    pub tools: Given<Vec<Tool>>,
+    pub tools: GivenField<Vec<AgentTool>>,
 }
 
 /// A session to be opened.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Opening {
+pub struct SessionOpening {
     /// Its id.
     pub session: SessionId,
     /// Its primary thread.
@@ -159,16 +159,16 @@ pub struct Opening {
     /// The owner's own notes.
     pub metadata: Metadata,
     /// How many threads it may have.
-    pub tree: Tree,
+    pub tree: ThreadLimits,
     /// What it begins with; empty for an idle session.
     pub events: Vec<ClientEvent>,
 }
 
 /// Opens a session.
-pub fn open(opening: Opening, moment: Moment) -> Result<Decision, Refusal> {
-    let Opening { session, thread, agent, environment, title, metadata, tree, events } = opening;
-    let blank = Session::new(session, agent);
-    let mut draft = Draft::of(&blank, moment);
+pub fn open(opening: SessionOpening, moment: Moment) -> Result<Decision, Refusal> {
+    let SessionOpening { session, thread, agent, environment, title, metadata, tree, events } = opening;
+    let blank = SessionState::new(session, agent);
+    let mut draft = DecisionDraft::of(&blank, moment);
     draft.note(thread, Note::Opened { environment, title, metadata, tree });
     draft.settle();
     let accepted = accept(&mut draft, events, &BTreeMap::new())?;
@@ -179,8 +179,8 @@ pub fn open(opening: Opening, moment: Moment) -> Result<Decision, Refusal> {
 ///
 /// # Errors
 /// The [`Refusal`]; nothing of the input happened then.
-pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decision, Refusal> {
-    let mut draft = Draft::of(session, moment);
+pub fn decide(session: &SessionState, input: Input, moment: Moment) -> Result<Decision, Refusal> {
+    let mut draft = DecisionDraft::of(session, moment);
     let mut accepted = Vec::new();
     match input {
         Input::Client { events, made } => accepted = accept(&mut draft, events, &made)?,
@@ -201,7 +201,7 @@ pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decisio
         }
         Input::Woke { thread, until } => {
             let doing = session.thread(thread).map(|state| &state.doing).ok_or(Refusal::Stale)?;
-            if *doing != Doing::Waiting(until) || moment.at < until {
+            if *doing != ThreadActivity::Waiting(until) || moment.at < until {
                 return Err(Refusal::Stale);
             }
             turn::ask(&mut draft, thread);
@@ -221,9 +221,9 @@ pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decisio
 }
 
 fn accept(
-    draft: &mut Draft<'_>,
+    draft: &mut DecisionDraft<'_>,
     events: Vec<ClientEvent>,
-    made: &BTreeMap<EventId, Made>,
+    made: &BTreeMap<EventId, KnownCall>,
 ) -> Result<Vec<EventId>, Refusal> {
     let accept = |(event, said)| {
         let id = client::accept(draft, event, said, made)?;
@@ -234,22 +234,22 @@ fn accept(
 }
 
 /// The open request that an outcome belongs to.
-fn asked(session: &Session, thread: ThreadId, request: EventId) -> Result<Request, Refusal> {
-    let open = session.thread(thread).and_then(crate::Thread::request);
+fn asked(session: &SessionState, thread: ThreadId, request: EventId) -> Result<ModelRequest, Refusal> {
+    let open = session.thread(thread).and_then(crate::ThreadState::request);
     open.filter(|open| open.id == request).ok_or(Refusal::Stale)
 }
 
 /// A call that waits for its answer.
-fn open_call(session: &Session, thread: ThreadId, call: EventId) -> Option<&Call> {
+fn open_call(session: &SessionState, thread: ThreadId, call: EventId) -> Option<&OpenCall> {
     session.thread(thread)?.calls().iter().find(|open| open.id == call)
 }
 
 /// A call begins once: whoever comes second, also from another life of the server, may not run it. One that
 /// only reads may begin again and again, and nothing is written down of it; neither is it of a call in the
 /// log of an earlier version, which counts as begun from its turn on, so that another life answers it.
-fn begins(draft: &mut Draft<'_>, thread: ThreadId, call: EventId) -> Result<(), Refusal> {
+fn begins(draft: &mut DecisionDraft<'_>, thread: ThreadId, call: EventId) -> Result<(), Refusal> {
     let open = open_call(&draft.session, thread, call).ok_or(Refusal::Stale)?;
-    if matches!(open.state, State::Turn(_)) {
+    if matches!(open.state, CallState::Turn(_)) {
         draft.note(thread, Note::Began { call });
         return Ok(());
     }
@@ -257,24 +257,24 @@ fn begins(draft: &mut Draft<'_>, thread: ThreadId, call: EventId) -> Result<(), 
     if again { Ok(()) } else { Err(Refusal::Stale) }
 }
 
-fn update(draft: &mut Draft<'_>, change: Change) -> Result<(), Refusal> {
+fn update(draft: &mut DecisionDraft<'_>, change: SessionChange) -> Result<(), Refusal> {
     let primary = live_primary(&draft.session)?;
     let session = &draft.session;
     let title = match change.title {
-        Given::Absent => session.title.clone(),
-        Given::Null => None,
-        Given::Value(title) => Some(title),
+        GivenField::Absent => session.title.clone(),
+        GivenField::Null => None,
+        GivenField::Value(title) => Some(title),
     };
     let metadata = match change.metadata {
-        Given::Absent | Given::Null => session.metadata.clone(),
-        Given::Value(patch) => {
+        GivenField::Absent | GivenField::Null => session.metadata.clone(),
+        GivenField::Value(patch) => {
             parse::patched(&session.metadata, patch, false, "metadata").map_err(Refusal::Invalid)?
         }
     };
     let tools = match change.tools {
-        Given::Absent => session.agent.definition.tools.clone(),
-        Given::Null => Vec::new(),
-        Given::Value(tools) => tools,
+        GivenField::Absent => session.agent.definition.tools.clone(),
+        GivenField::Null => Vec::new(),
+        GivenField::Value(tools) => tools,
     };
     let agent = if tools == session.agent.definition.tools {
         None
@@ -287,13 +287,13 @@ fn update(draft: &mut Draft<'_>, change: Change) -> Result<(), Refusal> {
         agent.definition.tools = tools;
         Some(alloc::boxed::Box::new(agent))
     };
-    let cleared = Private::Cleared {
+    let cleared = PrivatePart::Cleared {
         title: title.is_none() && session.title.is_some(),
         metadata: metadata.is_empty() && !session.metadata.is_empty(),
     };
     let metadata = (metadata != session.metadata).then_some(metadata).filter(|kept| !kept.is_empty());
     let title = title.filter(|title| Some(title) != session.title.as_ref());
-    let nothing = Private::Cleared { title: false, metadata: false };
+    let nothing = PrivatePart::Cleared { title: false, metadata: false };
     let private = (cleared != nothing).then_some(cleared);
     if agent.is_some() || metadata.is_some() || title.is_some() || private.is_some() {
         draft.say_with(primary, Body::SessionUpdated { agent, metadata, title }, private);
@@ -301,7 +301,7 @@ fn update(draft: &mut Draft<'_>, change: Change) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn archive(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+fn archive(draft: &mut DecisionDraft<'_>) -> Result<(), Refusal> {
     if draft.session.archived_at.is_some() && draft.session.deleted_at.is_none() {
         return Ok(());
     }
@@ -316,7 +316,7 @@ fn archive(draft: &mut Draft<'_>) -> Result<(), Refusal> {
 }
 
 /// Ends a child that prints idle, and all below it (docs/rules.md 1, 3). Once more changes nothing.
-fn archive_thread(draft: &mut Draft<'_>, thread: ThreadId) -> Result<(), Refusal> {
+fn archive_thread(draft: &mut DecisionDraft<'_>, thread: ThreadId) -> Result<(), Refusal> {
     let session = &draft.session;
     if session.deleted_at.is_some() {
         return Err(Refusal::Terminated);
@@ -330,23 +330,23 @@ fn archive_thread(draft: &mut Draft<'_>, thread: ThreadId) -> Result<(), Refusal
     }
     let below = session.threads().filter(|other| lies_below(session, other, thread));
     let busy = below.chain([state]).find_map(|other| match status::thread(session, other).status() {
-        Status::Idle | Status::Terminated => None,
-        status @ (Status::Running | Status::Rescheduling) => Some((other.id, status)),
+        SessionStatus::Idle | SessionStatus::Terminated => None,
+        status @ (SessionStatus::Running | SessionStatus::Rescheduling) => Some((other.id, status)),
     });
     if let Some((thread, status)) = busy {
         return Err(Refusal::ThreadBusy { thread, status });
     }
-    delegation::end(draft, thread, End::Archived);
-    delegation::tell(draft, thread, &Happened::Archived);
+    delegation::end(draft, thread, ChildEnd::Archived);
+    delegation::tell(draft, thread, &ChildHappening::Archived);
     Ok(())
 }
 
-fn lies_below(session: &Session, thread: &crate::Thread, above: ThreadId) -> bool {
+fn lies_below(session: &SessionState, thread: &crate::ThreadState, above: ThreadId) -> bool {
     let parents = core::iter::successors(thread.parent, |id| session.thread(*id).and_then(|up| up.parent));
     parents.into_iter().any(|id| id == above)
 }
 
-fn delete(draft: &mut Draft<'_>) -> Result<(), Refusal> {
+fn delete(draft: &mut DecisionDraft<'_>) -> Result<(), Refusal> {
     let primary = draft.session.primary().map(|thread| thread.id).ok_or(Refusal::Terminated)?;
     if draft.session.deleted_at.is_some() {
         return Err(Refusal::Terminated);
@@ -358,17 +358,17 @@ fn delete(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn live_primary(session: &Session) -> Result<ThreadId, Refusal> {
+fn live_primary(session: &SessionState) -> Result<ThreadId, Refusal> {
     match session.primary() {
         Some(thread) if !session.over() => Ok(thread.id),
         Some(_) | None => Err(Refusal::Terminated),
     }
 }
 
-fn idle(session: &Session, verb: &'static str) -> Result<(), Refusal> {
+fn idle(session: &SessionState, verb: &'static str) -> Result<(), Refusal> {
     match status::session(session).status() {
-        Status::Idle => Ok(()),
-        status @ (Status::Running | Status::Rescheduling | Status::Terminated) => {
+        SessionStatus::Idle => Ok(()),
+        status @ (SessionStatus::Running | SessionStatus::Rescheduling | SessionStatus::Terminated) => {
             Err(Refusal::Busy { verb, status })
         }
     }

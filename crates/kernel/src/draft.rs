@@ -3,28 +3,28 @@
 use alloc::{collections::VecDeque, string::String, vec::Vec};
 
 use protocol::{
-    EventId, Stamp, ThreadId,
+    EventId, ThreadId, Timestamp,
     event::{Body, Event},
     usage::Usage,
 };
 
 use crate::{
-    fact::{Fact, Note, Private, What},
+    fact::{Fact, FactContent, Note, PrivatePart},
     made,
     moment::{Dice, Moment},
-    session::Session,
-    status::{self, Announcement, Board, Change},
+    session::SessionState,
+    status::{self, StatusAnnouncement, StatusChange, StatusSnapshot},
 };
 
 /// Facts in the making. Each is applied to the copy as it is said, so that the next step of a decision
 /// sees what the earlier ones left.
 #[derive(Debug)]
-pub(crate) struct Draft<'a> {
-    pub(crate) session: Session,
+pub(crate) struct DecisionDraft<'a> {
+    pub(crate) session: SessionState,
     pub(crate) dice: Dice,
-    pub(crate) at: Stamp,
+    pub(crate) at: Timestamp,
     /// The session before this input.
-    base: &'a Session,
+    base: &'a SessionState,
     /// The stamp of the first fact; each further one is a microsecond later: log order is time order
     /// (docs/rules.md 4).
     first: i64,
@@ -37,7 +37,7 @@ pub(crate) struct Draft<'a> {
     held: usize,
     /// Threads that a client's answer has set to work since then, and before which fact that is said.
     woken: Vec<(ThreadId, usize)>,
-    board: Board,
+    board: StatusSnapshot,
     flash: Option<ThreadId>,
 }
 
@@ -47,13 +47,13 @@ pub struct Decision {
     /// The facts, in log order; may be none.
     pub facts: Vec<Fact>,
     /// The session with these facts folded.
-    pub session: Session,
+    pub session: SessionState,
     /// The ids of the client events that were accepted, in the order of the request.
     pub accepted: Vec<EventId>,
 }
 
-impl<'a> Draft<'a> {
-    pub(crate) fn of(session: &'a Session, moment: Moment) -> Self {
+impl<'a> DecisionDraft<'a> {
+    pub(crate) fn of(session: &'a SessionState, moment: Moment) -> Self {
         Self {
             session: session.copied(),
             dice: Dice::new(moment.seed),
@@ -86,7 +86,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Says an event with a new id and something private beside it.
-    pub(crate) fn say_with(&mut self, thread: ThreadId, body: Body, private: Option<Private>) -> EventId {
+    pub(crate) fn say_with(&mut self, thread: ThreadId, body: Body, private: Option<PrivatePart>) -> EventId {
         let id = self.mint();
         self.say_as(thread, id, body, private);
         id
@@ -94,7 +94,12 @@ impl<'a> Draft<'a> {
 
     /// Says a client's answer to an open call. Whom it sets to work, also those that wait for its thread, is
     /// said to run behind it (docs/rules.md 1).
-    pub(crate) fn say_answer(&mut self, thread: ThreadId, body: Body, private: Option<Private>) -> EventId {
+    pub(crate) fn say_answer(
+        &mut self,
+        thread: ThreadId,
+        body: Body,
+        private: Option<PrivatePart>,
+    ) -> EventId {
         let before = status::running(&self.session);
         let id = self.say_with(thread, body, private);
         let woken = status::running(&self.session).into_iter().filter(|thread| !before.contains(thread));
@@ -107,27 +112,29 @@ impl<'a> Draft<'a> {
     pub(crate) fn answered(&self, call: EventId) -> Option<(ThreadId, Option<&Body>)> {
         let thread = made::waits(self.base, call)?;
         let first = self.facts.iter().find_map(|fact| match &fact.what {
-            What::Event { event, private } => answers(&event.body, call).then_some((&event.body, private)),
-            What::Note { .. } => None,
+            FactContent::Event { event, private } => {
+                answers(&event.body, call).then_some((&event.body, private))
+            }
+            FactContent::Note { .. } => None,
         });
-        let by_client = first.filter(|(_, private)| **private == Some(Private::ByClient));
+        let by_client = first.filter(|(_, private)| **private == Some(PrivatePart::ByClient));
         Some((thread, by_client.map(|(body, _)| body)))
     }
 
     /// Says an event whose id is known already.
-    pub(crate) fn say_as(&mut self, thread: ThreadId, id: EventId, body: Body, private: Option<Private>) {
+    pub(crate) fn say_as(&mut self, thread: ThreadId, id: EventId, body: Body, private: Option<PrivatePart>) {
         let event = Event { id, processed_at: Some(self.at), body };
-        self.push(Fact { thread, what: What::Event { event, private } });
+        self.push(Fact { thread, what: FactContent::Event { event, private } });
     }
 
     /// Writes a note.
     pub(crate) fn note(&mut self, thread: ThreadId, note: Note) {
         let at = self.at;
-        self.push(Fact { thread, what: What::Note { at, note } });
+        self.push(Fact { thread, what: FactContent::Note { at, note } });
     }
 
     /// Lets an input that changes nothing show as the empty pair of running and idle.
-    pub(crate) fn flash(&mut self, thread: ThreadId) {
+    pub(crate) fn show_noop(&mut self, thread: ThreadId) {
         self.flash = Some(thread);
     }
 
@@ -137,12 +144,12 @@ impl<'a> Draft<'a> {
         self.facts.push(fact);
     }
 
-    fn stamp_of(&self, index: usize) -> Stamp {
-        Stamp::from_micros(self.first + index as i64)
+    fn stamp_of(&self, index: usize) -> Timestamp {
+        Timestamp::from_micros(self.first + index as i64)
     }
 
     /// What comes to rest is said behind what was said so far, and not behind its own last fact.
-    pub(crate) fn hold(&mut self) {
+    pub(crate) fn pin_rests(&mut self) {
         self.held = self.facts.len();
     }
 
@@ -152,15 +159,15 @@ impl<'a> Draft<'a> {
     /// at the end (docs/rules.md 1, 6).
     pub(crate) fn settle(&mut self) {
         let board = status::board(&self.session);
-        let Announcement { starts, running, resting, stops } =
-            status::announce(&self.board, &board, self.flash.take());
+        let StatusAnnouncement { starts, running, resting, stops } =
+            status::status_events(&self.board, &board, self.flash.take());
         let Some(primary) = self.session.primary().map(|thread| thread.id) else { return };
         let (running, resting) = (self.begins(running), self.rests(resting));
         if !running.is_empty()
             || resting.iter().any(|(place, _)| *place < self.facts.len())
             || starts.is_some()
         {
-            self.weave(primary, starts, running, resting);
+            self.interleave(primary, starts, running, resting);
         } else {
             for (_, change) in resting {
                 self.change(primary, change);
@@ -180,13 +187,13 @@ impl<'a> Draft<'a> {
         self.board = board;
     }
 
-    fn change(&mut self, primary: ThreadId, change: Change) {
+    fn change(&mut self, primary: ThreadId, change: StatusChange) {
         self.say(change.thread.unwrap_or(primary), change.body());
     }
 
     /// Before which fact each of these is said.
-    fn begins(&self, running: Vec<Change>) -> Vec<(usize, Change)> {
-        let own = |change: &Change| {
+    fn begins(&self, running: Vec<StatusChange>) -> Vec<(usize, StatusChange)> {
+        let own = |change: &StatusChange| {
             let first = |fact: &Fact| Some(fact.thread) == change.thread;
             self.facts.iter().skip(self.open).position(first).map(|place| place + self.open)
         };
@@ -196,11 +203,11 @@ impl<'a> Draft<'a> {
             let below = running.iter().zip(&places).filter(move |(other, _)| other.depth > depth);
             below.filter_map(|(_, place)| *place).min()
         };
-        let woken = |change: &Change| {
+        let woken = |change: &StatusChange| {
             let woken = self.woken.iter().find(|(thread, _)| Some(*thread) == change.thread);
             woken.map(|(_, place)| *place)
         };
-        let place = |(change, own): (&Change, &Option<usize>)| {
+        let place = |(change, own): (&StatusChange, &Option<usize>)| {
             let first = || [*own, deeper(change.depth)].into_iter().flatten().min();
             woken(change).or_else(first).unwrap_or(self.open)
         };
@@ -209,10 +216,10 @@ impl<'a> Draft<'a> {
     }
 
     /// Before which fact, or at the end, each of these is said.
-    fn rests(&self, resting: Vec<Change>) -> Vec<(usize, Change)> {
+    fn rests(&self, resting: Vec<StatusChange>) -> Vec<(usize, StatusChange)> {
         let mut least = self.held.max(self.open);
         let mut depth = u32::MAX;
-        let mut found: Vec<(usize, Change)> = Vec::with_capacity(resting.len());
+        let mut found: Vec<(usize, StatusChange)> = Vec::with_capacity(resting.len());
         for change in resting {
             if change.depth < depth {
                 depth = change.depth;
@@ -226,12 +233,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Says the facts since the last time anew, with the status events between them.
-    fn weave(
+    fn interleave(
         &mut self,
         primary: ThreadId,
-        mut starts: Option<Change>,
-        running: Vec<(usize, Change)>,
-        resting: Vec<(usize, Change)>,
+        mut starts: Option<StatusChange>,
+        running: Vec<(usize, StatusChange)>,
+        resting: Vec<(usize, StatusChange)>,
     ) {
         let said = self.facts.split_off(self.open);
         self.session.go_back(self.base);
@@ -268,9 +275,9 @@ fn answers(body: &Body, call: EventId) -> bool {
     matches!(body, Body::UserCustomToolResult { custom_tool_use_id, .. } if *custom_tool_use_id == call)
 }
 
-fn stamp(fact: &mut Fact, stamp: Stamp) {
+fn stamp(fact: &mut Fact, stamp: Timestamp) {
     match &mut fact.what {
-        What::Event { event, .. } => event.processed_at = Some(stamp),
-        What::Note { at, .. } => *at = stamp,
+        FactContent::Event { event, .. } => event.processed_at = Some(stamp),
+        FactContent::Note { at, .. } => *at = stamp,
     }
 }

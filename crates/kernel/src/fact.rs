@@ -4,13 +4,13 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 
 use protocol::{
-    EnvironmentId, EventId, Object, Stamp, ThreadId,
-    content::Block,
+    EnvironmentId, EventId, Object, ThreadId, Timestamp,
+    content::ContentBlock,
     event::{Event, RefusalDetails},
     limits,
     parse::Metadata,
-    prompt::Opaque,
-    usage::Tokens,
+    prompt::OpaqueState,
+    usage::RequestTokens,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
 use serde_json::Value;
@@ -23,15 +23,15 @@ pub struct Fact {
     /// The thread it belongs to; what concerns the whole session belongs to the primary.
     pub thread: ThreadId,
     /// What it says.
-    pub what: What,
+    pub what: FactContent,
 }
 
 impl Fact {
     /// When it was written: later than every fact before it.
-    pub fn at(&self) -> Option<Stamp> {
+    pub fn at(&self) -> Option<Timestamp> {
         match &self.what {
-            What::Event { event, .. } => event.processed_at,
-            What::Note { at, .. } => Some(*at),
+            FactContent::Event { event, .. } => event.processed_at,
+            FactContent::Note { at, .. } => Some(*at),
         }
     }
 }
@@ -39,18 +39,18 @@ impl Fact {
 /// What a fact says.
 #[expect(clippy::large_enum_variant, reason = "almost every fact is an event")]
 #[derive(Debug, Clone, PartialEq)]
-pub enum What {
+pub enum FactContent {
     /// To everybody.
     Event {
         /// The event, as every face shows it.
         event: Event,
         /// What Heddle must remember beside it and no view shows.
-        private: Option<Private>,
+        private: Option<PrivatePart>,
     },
     /// To Heddle alone.
     Note {
         /// When.
-        at: Stamp,
+        at: Timestamp,
         /// What.
         note: Note,
     },
@@ -59,7 +59,7 @@ pub enum What {
 /// What stands beside an event and never leaves by the door.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Private {
+pub enum PrivatePart {
     /// Beside `span.model_request_start`: where the ids of the answer come from.
     Request {
         /// The seed.
@@ -70,13 +70,13 @@ pub enum Private {
     /// Beside `span.model_request_end`: how the request ended.
     Ended {
         /// How.
-        ending: Ending,
+        ending: RequestEnding,
         /// What it cost, in full.
-        tokens: Tokens,
+        tokens: RequestTokens,
         /// What only the provider can read of an answer that ended, to be given back to it; a call by its
         /// event. Earlier versions kept none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        opaque: Option<Opaque<EventId>>,
+        opaque: Option<OpaqueState<EventId>>,
         /// Whether the calls that nobody need be asked about wait beside one that a person is. In logs of
         /// earlier versions they did not.
         #[serde(default, skip_serializing_if = "core::ops::Not::not")]
@@ -110,7 +110,7 @@ pub enum Private {
     /// Beside `agent.thread_message_received`, also while that is queued: how the model is told of it.
     Mail {
         /// How.
-        told: Told,
+        told: MailKind,
     },
     /// Beside `session.updated`: what was cleared, which the event shows by silence.
     Cleared {
@@ -124,7 +124,7 @@ pub enum Private {
 /// How a model is told of a message of another thread (docs/rules.md 9).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "as", rename_all = "snake_case")]
-pub enum Told {
+pub enum MailKind {
     /// A child's first message: word for word.
     Task,
     /// With a line in front that says whom it is from.
@@ -138,14 +138,14 @@ pub enum Told {
 
 /// How many threads a session may have, and how deep. What the server was set to when it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tree {
+pub struct ThreadLimits {
     /// Child threads at once, idle ones too.
     pub max_threads: u32,
     /// Levels below the primary.
     pub max_depth: u32,
 }
 
-impl Default for Tree {
+impl Default for ThreadLimits {
     fn default() -> Self {
         Self { max_threads: limits::THREADS, max_depth: limits::DEPTH }
     }
@@ -154,7 +154,7 @@ impl Default for Tree {
 /// How a child thread came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum End {
+pub enum ChildEnd {
     /// Its owner archived it, or its session.
     Archived,
     /// Its model could not be asked, or asked too often.
@@ -164,7 +164,7 @@ pub enum End {
 /// How a model request ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]
-pub enum Ending {
+pub enum RequestEnding {
     /// The model had said all; its turn is over unless it called tools.
     Answered,
     /// The model declined; the turn is over.
@@ -198,7 +198,7 @@ pub enum Note {
         metadata: Metadata,
         /// How many threads it may have.
         #[serde(default)]
-        tree: Tree,
+        tree: ThreadLimits,
     },
     /// A client's event, or another thread's message, waits for its thread (docs/rules.md 4).
     Queued {
@@ -206,7 +206,7 @@ pub enum Note {
         event: Box<Event>,
         /// What will stand beside it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        private: Option<Private>,
+        private: Option<PrivatePart>,
     },
     /// A queued message of another thread will not be delivered: its thread has ended.
     Cancelled {
@@ -237,31 +237,31 @@ pub enum Note {
         /// The call.
         call: EventId,
         /// What the model is told.
-        content: Vec<Block>,
+        content: Vec<ContentBlock>,
         /// Whether it failed.
         is_error: bool,
     },
     /// A child spoke to a parent that waits for it: kept for its report (docs/rules.md 3).
     Kept {
         /// What it said.
-        content: Vec<Block>,
+        content: Vec<ContentBlock>,
     },
     /// A child thread is over.
     Ended {
         /// How.
-        end: End,
+        end: ChildEnd,
     },
     /// The session is archived: it and its threads are over.
     Archived,
     /// A failed request is asked again at this time.
     Retry {
         /// When.
-        until: Stamp,
+        until: Timestamp,
     },
     /// The provider refused these and named them: from here on the model is told `reason` in their place.
     LeftOut {
         /// What.
-        pieces: Vec<Piece>,
+        pieces: Vec<TranscriptPiece>,
         /// Why; one of the kernel's own phrases.
         reason: String,
     },
@@ -275,7 +275,7 @@ pub enum Note {
 
 /// A piece of what a thread's model has been told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Piece {
+pub struct TranscriptPiece {
     /// The event that said it: a message, a thought, a call, or a call's result.
     pub event: EventId,
     /// The block of its content; `None`: all of it.
@@ -288,8 +288,8 @@ pub struct Piece {
 struct Stored {
     thread: ThreadId,
     event: Option<Event>,
-    private: Option<Private>,
-    at: Option<Stamp>,
+    private: Option<PrivatePart>,
+    at: Option<Timestamp>,
     note: Option<Note>,
 }
 
@@ -298,13 +298,13 @@ impl Serialize for Fact {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("thread", &self.thread)?;
         match &self.what {
-            What::Event { event, private } => {
+            FactContent::Event { event, private } => {
                 map.serialize_entry("event", event)?;
                 if let Some(private) = private {
                     map.serialize_entry("private", private)?;
                 }
             }
-            What::Note { at, note } => {
+            FactContent::Note { at, note } => {
                 map.serialize_entry("at", at)?;
                 map.serialize_entry("note", note)?;
             }
@@ -317,8 +317,8 @@ impl<'de> Deserialize<'de> for Fact {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Stored { thread, event, private, at, note } = Stored::deserialize(deserializer)?;
         let what = match (event, at, note) {
-            (Some(event), None, None) => What::Event { event, private },
-            (None, Some(at), Some(note)) => What::Note { at, note },
+            (Some(event), None, None) => FactContent::Event { event, private },
+            (None, Some(at), Some(note)) => FactContent::Note { at, note },
             _ => return Err(D::Error::custom("a fact is either an event or a note with its time")),
         };
         Ok(Self { thread, what })

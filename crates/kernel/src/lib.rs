@@ -1,6 +1,6 @@
 //! The law: what may happen in a session, what it means, and what the outside should be doing.
 //!
-//! [`decide`] says whether an input may happen and which facts it makes, [`Session::evolve`] what a
+//! [`decide`] says whether an input may happen and which facts it makes, [`SessionState::evolve`] what a
 //! fact means, [`wants`] what the outside should be doing now. Nothing here reads a clock, throws
 //! dice or touches a disk: time and entropy arrive as a [`Moment`].
 #![no_std]
@@ -32,13 +32,13 @@ mod turn;
 pub mod view;
 mod want;
 
-pub use decide::{Change, Input, Opening, decide, open};
+pub use decide::{Input, SessionChange, SessionOpening, decide, open};
 pub use draft::Decision;
-pub use fact::{Fact, Note, Piece, Private, Tree, What};
-pub use made::{Made, MadeKind, Search};
+pub use fact::{Fact, FactContent, Note, PrivatePart, ThreadLimits, TranscriptPiece};
+pub use made::{CallSearch, KnownCall, KnownCallKind};
 pub use moment::{Moment, Seed};
 pub use refusal::Refusal;
-pub use session::Session;
-pub use thread::Thread;
+pub use session::SessionState;
+pub use thread::ThreadState;
 pub use transcript::Transcript;
 pub use want::{Want, wants};

@@ -1,6 +1,6 @@
 //! A moment: the only window on time and dice.
 
-use protocol::{EventId, Stamp};
+use protocol::{EventId, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// The time; the log's stamps never run back behind it or behind each other.
-    pub at: Stamp,
+    pub at: Timestamp,
     /// Where the input's ids and jitter come from.
     pub seed: Seed,
 }

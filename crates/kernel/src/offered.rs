@@ -4,40 +4,40 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use protocol::{
     Object,
-    agent::Member,
+    agent::RosterMember,
     prompt::{ToolSpec, Toolbox},
-    roster::Errand,
-    tool::{Builtin, Tool, Toolset},
+    roster::DelegationTool,
+    tool::{AgentTool, BuiltinName, Toolset},
 };
 use serde_json::{Value, json};
 
-use crate::session::Cast;
+use crate::session::ActingAgent;
 
 /// What `cast` is offered, in the order of its tools; the delegation tools last.
-pub(crate) fn tools(cast: &Cast<'_>, toolbox: &Toolbox) -> Vec<Arc<ToolSpec>> {
+pub(crate) fn tools(cast: &ActingAgent<'_>, toolbox: &Toolbox) -> Vec<Arc<ToolSpec>> {
     let own = cast.tools.iter().flat_map(|tool| match tool {
-        Tool::Custom(custom) => alloc::vec![Arc::new(ToolSpec {
+        AgentTool::Custom(custom) => alloc::vec![Arc::new(ToolSpec {
             name: custom.name.clone(),
             description: custom.description.clone(),
             input_schema: custom.input_schema.clone(),
         })],
-        Tool::Toolset(toolset) => builtins(toolset, toolbox),
+        AgentTool::Toolset(toolset) => builtins(toolset, toolbox),
     });
-    let errands = Errand::ALL.into_iter().filter(|errand| cast.may(*errand));
+    let errands = DelegationTool::ALL.into_iter().filter(|errand| cast.may(*errand));
     own.chain(errands.map(|errand| Arc::new(errand_spec(errand, cast)))).collect()
 }
 
 fn builtins(toolset: &Toolset, toolbox: &Toolbox) -> Vec<Arc<ToolSpec>> {
-    let offered = Builtin::ALL.into_iter().filter(|tool| tool.served() && toolset.of(*tool).enabled);
+    let offered = BuiltinName::ALL.into_iter().filter(|tool| tool.served() && toolset.of(*tool).enabled);
     offered.filter_map(|tool| toolbox.of(tool).map(Arc::clone)).collect()
 }
 
-fn errand_spec(errand: Errand, cast: &Cast<'_>) -> ToolSpec {
+fn errand_spec(errand: DelegationTool, cast: &ActingAgent<'_>) -> ToolSpec {
     let text = |description: &str| json!({"type": "string", "description": description});
     let task =
         text("What it is to do, with all that it needs to know: it sees nothing of your conversation.");
     let (description, properties, required): (String, Value, &[&str]) = match errand {
-        Errand::CreateAgent => (
+        DelegationTool::CreateAgent => (
             format!(
                 "Starts an agent on a task of its own and returns at once: several work in parallel, in the same \
                  files as you. Its report comes later as a message; end your turn to wait for it. The agents:\n{}",
@@ -46,14 +46,14 @@ fn errand_spec(errand: Errand, cast: &Cast<'_>) -> ToolSpec {
             json!({"agent": who(cast), "task": task}),
             &["agent", "task"],
         ),
-        Errand::Agent => (
+        DelegationTool::Agent => (
             "Starts an agent on a task of its own, as `create_agent` does, and waits for its report, which is the \
              result. Several calls in one answer run in parallel."
                 .into(),
             json!({"agent": who(cast), "task": task}),
             &["agent", "task"],
         ),
-        Errand::SendToAgent => (
+        DelegationTool::SendToAgent => (
             "Writes to an agent that you have started. One that rests goes to work on it; one that works reads it \
              at its next step. It remembers its earlier tasks."
                 .into(),
@@ -63,13 +63,13 @@ fn errand_spec(errand: Errand, cast: &Cast<'_>) -> ToolSpec {
             }),
             &["thread_id", "message"],
         ),
-        Errand::ListAgents => (
+        DelegationTool::ListAgents => (
             "Lists the agents that you have started: thread_id, agent, status, and how many messages wait for each."
                 .into(),
             json!({}),
             &[],
         ),
-        Errand::SendToParent => (
+        DelegationTool::SendToParent => (
             "Tells the agent that started you something before you are done: progress, or a question. You go on. \
              Your last message of a turn is your report, unless you have sent something in that turn."
                 .into(),
@@ -80,8 +80,8 @@ fn errand_spec(errand: Errand, cast: &Cast<'_>) -> ToolSpec {
     ToolSpec { name: errand.name().into(), description, input_schema: schema(properties, required) }
 }
 
-fn roster(cast: &Cast<'_>) -> String {
-    let line = |member: &Member| {
+fn roster(cast: &ActingAgent<'_>) -> String {
+    let line = |member: &RosterMember| {
         let about = member
             .agent
             .definition
@@ -94,7 +94,7 @@ fn roster(cast: &Cast<'_>) -> String {
     cast.roster.iter().map(line).collect::<Vec<String>>().join("\n")
 }
 
-fn who(cast: &Cast<'_>) -> Value {
+fn who(cast: &ActingAgent<'_>) -> Value {
     let own = cast.roster.iter().any(|member| member.agent.definition.id == cast.own).then_some("self");
     let names: Vec<&str> =
         cast.roster.iter().map(|member| member.agent.definition.name.as_str()).chain(own).collect();

@@ -2,13 +2,13 @@
 
 use alloc::{format, string::String, vec, vec::Vec};
 
-use protocol::{EventId, Object, content::Block, prompt::Part};
+use protocol::{EventId, Object, content::ContentBlock, prompt::MessagePart};
 
-use crate::fact::Piece;
+use crate::fact::TranscriptPiece;
 
 /// Where a part of a history stands in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum PartSource {
     /// Nowhere: it is the kernel's own, or stands for what was left out.
     Ours,
     /// In one block of an event's content.
@@ -20,29 +20,29 @@ pub(crate) enum Source {
     Result(EventId, Vec<Option<usize>>),
 }
 
-impl Source {
+impl PartSource {
     /// The piece that a part is, or one block of a result; `None` for what cannot be left out (any more).
-    pub(crate) fn piece(&self, block: Option<usize>) -> Option<Piece> {
+    pub(crate) fn piece(&self, block: Option<usize>) -> Option<TranscriptPiece> {
         match self {
             Self::Ours => None,
-            Self::Block(event, block) => Some(Piece { event: *event, block: Some(*block) }),
-            Self::Whole(event) => Some(Piece { event: *event, block: None }),
+            Self::Block(event, block) => Some(TranscriptPiece { event: *event, block: Some(*block) }),
+            Self::Whole(event) => Some(TranscriptPiece { event: *event, block: None }),
             Self::Result(event, blocks) => {
                 let block = match block {
                     Some(block) => Some((*blocks.get(block)?)?),
                     None => None,
                 };
-                Some(Piece { event: *event, block })
+                Some(TranscriptPiece { event: *event, block })
             }
         }
     }
 
     /// Whether `piece` is it, or a block of it.
-    pub(crate) fn holds(&self, piece: Piece) -> bool {
+    pub(crate) fn holds(&self, piece: TranscriptPiece) -> bool {
         match self {
             Self::Ours => false,
-            Self::Block(event, block) => piece == Piece { event: *event, block: Some(*block) },
-            Self::Whole(event) => piece == Piece { event: *event, block: None },
+            Self::Block(event, block) => piece == TranscriptPiece { event: *event, block: Some(*block) },
+            Self::Whole(event) => piece == TranscriptPiece { event: *event, block: None },
             Self::Result(event, blocks) => {
                 let held = piece.block.is_none_or(|block| blocks.contains(&Some(block)));
                 piece.event == *event && held
@@ -60,30 +60,38 @@ impl Source {
 }
 
 /// The blocks of an event's content that say anything, each with its source.
-pub(crate) fn blocks(event: EventId, content: &[Block]) -> impl Iterator<Item = (Part, Source)> {
+pub(crate) fn blocks(
+    event: EventId,
+    content: &[ContentBlock],
+) -> impl Iterator<Item = (MessagePart, PartSource)> {
     let each = content.iter().enumerate().filter(|(_, block)| says(block));
-    each.map(move |(place, block)| (Part::Content(block.clone()), Source::Block(event, place)))
+    each.map(move |(place, block)| (MessagePart::Content(block.clone()), PartSource::Block(event, place)))
 }
 
 /// The result that `event` gives the call which the provider knows as `id`, without what says nothing.
-pub(crate) fn result(event: EventId, id: String, content: &[Block], is_error: bool) -> (Part, Source) {
+pub(crate) fn result(
+    event: EventId,
+    id: String,
+    content: &[ContentBlock],
+    is_error: bool,
+) -> (MessagePart, PartSource) {
     let (places, content) = content
         .iter()
         .enumerate()
         .filter(|(_, block)| says(block))
         .map(|(place, block)| (Some(place), block.clone()))
         .unzip();
-    (Part::ToolResult { id, content, is_error }, Source::Result(event, places))
+    (MessagePart::ToolResult { id, content, is_error }, PartSource::Result(event, places))
 }
 
 /// What the model is told in place of something.
-pub(crate) fn removed(reason: &str) -> Block {
-    Block::text(format!("[removed: {reason}]"))
+pub(crate) fn removed(reason: &str) -> ContentBlock {
+    ContentBlock::text(format!("[removed: {reason}]"))
 }
 
 /// Leaves a part out, or one block of a result: its place is taken by words, and a call keeps its result.
-pub(crate) fn leave_out(part: &mut Part, source: &mut Source, block: Option<usize>, reason: &str) {
-    if let (Part::ToolResult { content, .. }, Source::Result(_, places), Some(_)) =
+pub(crate) fn leave_out(part: &mut MessagePart, source: &mut PartSource, block: Option<usize>, reason: &str) {
+    if let (MessagePart::ToolResult { content, .. }, PartSource::Result(_, places), Some(_)) =
         (&mut *part, &mut *source, block)
     {
         let place = places.iter().position(|place| *place == block);
@@ -95,23 +103,25 @@ pub(crate) fn leave_out(part: &mut Part, source: &mut Source, block: Option<usiz
         return;
     }
     match part {
-        Part::Content(_) | Part::Thinking(_) => *part = Part::Content(removed(reason)),
-        Part::ToolUse { input, .. } => {
+        MessagePart::Content(_) | MessagePart::Thinking(_) => *part = MessagePart::Content(removed(reason)),
+        MessagePart::ToolUse { input, .. } => {
             *input = Object::new();
             input.insert("removed".into(), reason.into());
         }
-        Part::ToolResult { content, .. } => *content = vec![removed(reason)],
+        MessagePart::ToolResult { content, .. } => *content = vec![removed(reason)],
         // It is nobody's words, and has no source by which it could be named.
-        Part::Beside { .. } => {}
+        MessagePart::Beside { .. } => {}
     }
-    *source = Source::Ours;
+    *source = PartSource::Ours;
 }
 
 /// Whether a block says anything: providers refuse blank text.
-fn says(block: &Block) -> bool {
+fn says(block: &ContentBlock) -> bool {
     match block {
-        Block::Text { text } => !text.trim().is_empty(),
-        Block::Redacted => false,
-        Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } => true,
+        ContentBlock::Text { text } => !text.trim().is_empty(),
+        ContentBlock::Redacted => false,
+        ContentBlock::Image { .. } | ContentBlock::Document { .. } | ContentBlock::SearchResult { .. } => {
+            true
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use protocol::{EventId, Invalid, SessionId, ThreadId, limits, session::Status};
+use protocol::{EventId, Invalid, SessionId, ThreadId, limits, session::SessionStatus};
 
 /// Why an input was refused. Nothing of it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub enum Refusal {
         /// The one that is at work.
         thread: ThreadId,
         /// What it is doing.
-        status: Status,
+        status: SessionStatus,
     },
     /// A change whose result is not allowed.
     Invalid(Invalid),
@@ -99,7 +99,7 @@ pub enum Refusal {
         /// What was to be done: archive, delete or update.
         verb: &'static str,
         /// What the session is doing.
-        status: Status,
+        status: SessionStatus,
     },
 }
 

@@ -5,14 +5,14 @@ use core::time::Duration;
 use protocol::{
     event::FaultKind,
     limits,
-    prompt::{Failure, FailureClass},
+    prompt::{FailureClass, ModelFailure},
 };
 
-use crate::{fact::Piece, moment::Seed, thread::Thread};
+use crate::{fact::TranscriptPiece, moment::Seed, thread::ThreadState};
 
 /// What follows a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum RetryStep {
     /// The same is asked again after this pause.
     Later(Duration),
     /// It is asked again at once, without what the provider names.
@@ -25,26 +25,32 @@ pub enum Step {
 
 /// What follows when a request of `thread` has failed so. `named` is what the provider names as what it
 /// refuses and the model is still told. A child that cannot go on ends: nobody can tell it something else.
-pub fn step(failure: &Failure, named: &[Piece], thread: &Thread, attempts: u32, seed: Seed) -> Step {
+pub fn step(
+    failure: &ModelFailure,
+    named: &[TranscriptPiece],
+    thread: &ThreadState,
+    attempts: u32,
+    seed: Seed,
+) -> RetryStep {
     match failure.class {
         FailureClass::Overloaded
         | FailureClass::RateLimited
         | FailureClass::Unavailable
         | FailureClass::Cut
         | FailureClass::Empty => {
-            pause(failure, thread.failed, attempts, seed).map_or(Step::Over, Step::Later)
+            pause(failure, thread.failed, attempts, seed).map_or(RetryStep::Over, RetryStep::Later)
         }
         FailureClass::Invalid if !named.is_empty() && thread.without < limits::REQUESTS_WITHOUT_PARTS => {
-            Step::Without
+            RetryStep::Without
         }
-        FailureClass::Invalid | FailureClass::Overflow if thread.parent.is_none() => Step::Blamed,
+        FailureClass::Invalid | FailureClass::Overflow if thread.parent.is_none() => RetryStep::Blamed,
         FailureClass::Invalid
         | FailureClass::Overflow
         | FailureClass::Full
         | FailureClass::Unusable
         | FailureClass::Denied
         | FailureClass::Billing
-        | FailureClass::NoRoute => Step::Over,
+        | FailureClass::NoRoute => RetryStep::Over,
     }
 }
 
@@ -71,7 +77,7 @@ pub const fn passes(class: FailureClass) -> bool {
 ///
 /// 0.5 s doubling to 30 s, between half and the whole of it by the seed; a `retry-after` of up to 60 s is
 /// waited out.
-pub fn pause(failure: &Failure, failed: u32, most: u32, seed: Seed) -> Option<Duration> {
+pub fn pause(failure: &ModelFailure, failed: u32, most: u32, seed: Seed) -> Option<Duration> {
     if failed >= attempts(failure.class, most) {
         return None;
     }
@@ -112,16 +118,16 @@ pub const fn fault(class: FailureClass) -> FaultKind {
 mod tests {
     use super::*;
     use alloc::vec::Vec;
-    use protocol::usage::Tokens;
+    use protocol::usage::RequestTokens;
 
-    fn failure(class: FailureClass, retry_after: Option<u64>) -> Failure {
+    fn failure(class: FailureClass, retry_after: Option<u64>) -> ModelFailure {
         let retry_after = retry_after.map(Duration::from_secs);
-        Failure {
+        ModelFailure {
             class,
             status: None,
             message: "no".into(),
             retry_after,
-            tokens: Tokens::default(),
+            tokens: RequestTokens::default(),
             spots: Vec::new(),
         }
     }

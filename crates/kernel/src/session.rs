@@ -3,28 +3,28 @@
 use alloc::{string::String, sync::Arc, vec::Vec};
 
 use protocol::{
-    AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId,
-    agent::{Member, SessionAgent},
+    AgentId, EnvironmentId, EventId, SessionId, ThreadId, Timestamp,
+    agent::{RosterMember, SessionAgent},
     event::{Body, Event},
     memory::{list, text},
     model::ModelConfig,
     parse::Metadata,
-    roster::Errand,
+    roster::DelegationTool,
     session::SessionStats,
-    tool::Tool,
-    usage::{Tokens, Usage},
+    tool::AgentTool,
+    usage::{RequestTokens, Usage},
 };
 
 use crate::{
-    clock::Clock,
-    fact::{Fact, Note, Private, Tree, What},
-    thread::Thread,
+    clock::Stopwatch,
+    fact::{Fact, FactContent, Note, PrivatePart, ThreadLimits},
+    thread::ThreadState,
 };
 
 /// A session as its log has made it so far. It cannot be cloned: a decision works on the one copy that it
 /// needs, and gives it out.
 #[derive(Debug, PartialEq)]
-pub struct Session {
+pub struct SessionState {
     /// Its id.
     pub id: SessionId,
     /// The agent it works with now.
@@ -38,24 +38,24 @@ pub struct Session {
     /// How many facts the log holds: the position of the next one.
     pub head: u64,
     /// The stamp of the last fact.
-    pub last: Stamp,
+    pub last: Timestamp,
     /// When it was made.
-    pub created_at: Stamp,
+    pub created_at: Timestamp,
     /// Since when it takes no more events.
-    pub archived_at: Option<Stamp>,
+    pub archived_at: Option<Timestamp>,
     /// Since when it is gone.
-    pub deleted_at: Option<Stamp>,
+    pub deleted_at: Option<Timestamp>,
     /// How long at least one thread ran.
-    pub clock: Clock,
+    pub clock: Stopwatch,
     /// How many threads it may have.
-    pub tree: Tree,
+    pub tree: ThreadLimits,
     /// In the order in which they were made: the primary first, a parent before its children.
-    threads: Vec<Thread>,
+    threads: Vec<ThreadState>,
 }
 
 /// An agent as a thread plays it: what its model is given.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Cast<'a> {
+pub struct ActingAgent<'a> {
     /// Which agent.
     pub own: AgentId,
     /// Which model.
@@ -63,26 +63,27 @@ pub struct Cast<'a> {
     /// Its system prompt.
     pub system: Option<&'a str>,
     /// Its tools.
-    pub tools: &'a [Tool],
+    pub tools: &'a [AgentTool],
     /// Whom it may call; empty: nobody, and it has no tools for that.
-    pub roster: &'a [Member],
+    pub roster: &'a [RosterMember],
     /// Whether it has a parent to report to.
     pub reports: bool,
 }
 
-impl Cast<'_> {
+impl ActingAgent<'_> {
     /// Whether it may use this delegation tool.
-    pub const fn may(&self, errand: Errand) -> bool {
+    pub const fn may(&self, errand: DelegationTool) -> bool {
         match errand {
-            Errand::CreateAgent | Errand::Agent | Errand::SendToAgent | Errand::ListAgents => {
-                !self.roster.is_empty()
-            }
-            Errand::SendToParent => self.reports,
+            DelegationTool::CreateAgent
+            | DelegationTool::Agent
+            | DelegationTool::SendToAgent
+            | DelegationTool::ListAgents => !self.roster.is_empty(),
+            DelegationTool::SendToParent => self.reports,
         }
     }
 }
 
-impl Session {
+impl SessionState {
     /// A session of which no fact has been folded yet. `agent` is the snapshot it works with now.
     pub fn new(id: SessionId, agent: Arc<SessionAgent>) -> Self {
         Self {
@@ -92,12 +93,12 @@ impl Session {
             title: None,
             metadata: Metadata::new(),
             head: 0,
-            last: Stamp::default(),
-            created_at: Stamp::default(),
+            last: Timestamp::default(),
+            created_at: Timestamp::default(),
             archived_at: None,
             deleted_at: None,
-            clock: Clock::default(),
-            tree: Tree::default(),
+            clock: Stopwatch::default(),
+            tree: ThreadLimits::default(),
             threads: Vec::new(),
         }
     }
@@ -108,26 +109,26 @@ impl Session {
     }
 
     /// The primary thread.
-    pub fn primary(&self) -> Option<&Thread> {
+    pub fn primary(&self) -> Option<&ThreadState> {
         self.threads.first()
     }
 
     /// The thread with this id.
-    pub fn thread(&self, id: ThreadId) -> Option<&Thread> {
+    pub fn thread(&self, id: ThreadId) -> Option<&ThreadState> {
         self.threads.iter().find(|thread| thread.id == id)
     }
 
-    fn thread_mut(&mut self, id: ThreadId) -> Option<&mut Thread> {
+    fn thread_mut(&mut self, id: ThreadId) -> Option<&mut ThreadState> {
         self.threads.iter_mut().find(|thread| thread.id == id)
     }
 
     /// Every thread, the primary first, a parent before its children.
-    pub fn threads(&self) -> impl DoubleEndedIterator<Item = &Thread> {
+    pub fn threads(&self) -> impl DoubleEndedIterator<Item = &ThreadState> {
         self.threads.iter()
     }
 
     /// The children of a thread, ended ones too, in the order in which they were made.
-    pub fn children(&self, of: ThreadId) -> impl Iterator<Item = &Thread> {
+    pub fn children(&self, of: ThreadId) -> impl Iterator<Item = &ThreadState> {
         self.threads.iter().filter(move |thread| thread.parent == Some(of))
     }
 
@@ -137,12 +138,12 @@ impl Session {
     }
 
     /// The agent of a child thread.
-    pub fn member(&self, thread: &Thread) -> Option<&Member> {
+    pub fn member(&self, thread: &ThreadState) -> Option<&RosterMember> {
         self.roster(self.thread(thread.parent?)?).get(thread.member?)
     }
 
     /// The roster of a thread's agent; empty without one.
-    pub fn roster(&self, thread: &Thread) -> &[Member] {
+    pub fn roster(&self, thread: &ThreadState) -> &[RosterMember] {
         if thread.parent.is_none() {
             return self.agent.members();
         }
@@ -151,14 +152,14 @@ impl Session {
     }
 
     /// What a thread's agent is, for its model.
-    pub fn cast(&self, thread: ThreadId) -> Option<Cast<'_>> {
+    pub fn cast(&self, thread: ThreadId) -> Option<ActingAgent<'_>> {
         let thread = self.thread(thread)?;
         let agent = match self.member(thread) {
             Some(member) => &member.agent.definition,
             None => &self.agent.definition,
         };
         let leads = thread.depth < self.tree.max_depth;
-        Some(Cast {
+        Some(ActingAgent {
             own: agent.id,
             model: &agent.model,
             system: agent.system.as_deref(),
@@ -169,7 +170,7 @@ impl Session {
     }
 
     /// The thread in which this call waits for its answer.
-    pub fn thread_of_call(&self, call: EventId) -> Option<&Thread> {
+    pub fn thread_of_call(&self, call: EventId) -> Option<&ThreadState> {
         self.threads.iter().find(|thread| thread.calls().iter().any(|open| open.id == call))
     }
 
@@ -246,8 +247,8 @@ impl Session {
         self.head += 1;
         self.last = fact.at().unwrap_or(self.last).max(self.last);
         match &fact.what {
-            What::Note { at, note } => self.apply_note(fact.thread, *at, note),
-            What::Event { event, private } => self.apply_event(fact.thread, event, private.as_ref()),
+            FactContent::Note { at, note } => self.apply_note(fact.thread, *at, note),
+            FactContent::Event { event, private } => self.apply_event(fact.thread, event, private.as_ref()),
         }
         let last = self.last;
         if let Some(thread) = self.thread_mut(fact.thread) {
@@ -262,7 +263,7 @@ impl Session {
         }
     }
 
-    fn apply_note(&mut self, thread: ThreadId, at: Stamp, note: &Note) {
+    fn apply_note(&mut self, thread: ThreadId, at: Timestamp, note: &Note) {
         match note {
             Note::Opened { environment, title, metadata, tree } => {
                 self.environment = Some(*environment);
@@ -270,7 +271,7 @@ impl Session {
                 self.metadata.clone_from(metadata);
                 self.created_at = at;
                 self.tree = *tree;
-                self.threads.push(Thread::primary(thread, self.agent.definition.name.clone(), at));
+                self.threads.push(ThreadState::primary(thread, self.agent.definition.name.clone(), at));
             }
             Note::Archived => {
                 self.archived_at = Some(at);
@@ -294,19 +295,19 @@ impl Session {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of forty kinds")]
-    fn apply_event(&mut self, thread: ThreadId, event: &Event, private: Option<&Private>) {
+    fn apply_event(&mut self, thread: ThreadId, event: &Event, private: Option<&PrivatePart>) {
         let at = event.processed_at.unwrap_or(self.last);
         if let Some(thread) = self.thread_mut(thread) {
             thread.evolve_event(event, private);
         }
         match &event.body {
             Body::SessionThreadCreated { session_thread_id, .. } => {
-                if let Some(Private::Child { member, call, waits }) = private {
+                if let Some(PrivatePart::Child { member, call, waits }) = private {
                     self.child(thread, *session_thread_id, *member, waits.then_some(*call), at);
                 }
             }
             Body::UserInterrupt { session_thread_id: None } => {
-                self.threads.iter_mut().for_each(Thread::interrupted);
+                self.threads.iter_mut().for_each(ThreadState::interrupted);
             }
             Body::SessionStatusRunning => self.clock.start(at),
             Body::SessionStatusRescheduled | Body::SessionStatusIdle { .. } => self.clock.stop(at),
@@ -316,7 +317,7 @@ impl Session {
                 if let Some(agent) = agent {
                     self.agent = Arc::new(SessionAgent::clone(agent));
                 }
-                if let Some(Private::Cleared { title, metadata }) = private {
+                if let Some(PrivatePart::Cleared { title, metadata }) = private {
                     if *title {
                         self.title = None;
                     }
@@ -336,7 +337,14 @@ impl Session {
         }
     }
 
-    fn child(&mut self, parent: ThreadId, id: ThreadId, member: usize, waits: Option<EventId>, at: Stamp) {
+    fn child(
+        &mut self,
+        parent: ThreadId,
+        id: ThreadId,
+        member: usize,
+        waits: Option<EventId>,
+        at: Timestamp,
+    ) {
         let Some(thread) = self.thread(parent) else { return };
         let Some(agent) = self.roster(thread).get(member) else { return };
         let child = thread.child(id, member, agent.agent.definition.name.clone(), at);
@@ -351,21 +359,21 @@ impl Session {
         let pair = |(key, value): (&String, &String)| 2 * size_of::<String>() + text(key) + text(value);
         let metadata: usize = self.metadata.iter().map(pair).sum();
         let title = self.title.as_deref().map_or(0, text);
-        size_of::<Self>() + title + metadata + list(&self.threads, Thread::bytes)
+        size_of::<Self>() + title + metadata + list(&self.threads, ThreadState::bytes)
     }
 
     /// What every thread together used.
-    pub fn tokens(&self) -> Tokens {
-        self.threads.iter().fold(Tokens::default(), |sum, thread| sum.plus(thread.tokens))
+    pub fn tokens(&self) -> RequestTokens {
+        self.threads.iter().fold(RequestTokens::default(), |sum, thread| sum.plus(thread.tokens))
     }
 
     /// The session's usage at `now` (docs/rules.md 18: `active_seconds` is live while it runs).
-    pub fn usage(&self, now: Stamp) -> Usage {
+    pub fn usage(&self, now: Timestamp) -> Usage {
         Usage::of(self.tokens(), seconds(self.clock.active(now)))
     }
 
     /// How long the session has worked by `now`; frozen when it is archived.
-    pub fn stats(&self, now: Stamp) -> SessionStats {
+    pub fn stats(&self, now: Timestamp) -> SessionStats {
         let end = self.clock.ended.unwrap_or(now);
         let active = self.threads.iter().map(|thread| thread.clock.active(end)).sum();
         SessionStats {

@@ -6,38 +6,38 @@ use alloc::{string::String, vec::Vec};
 use protocol::{
     EventId, ThreadId,
     event::{Body, StopReason},
-    session::Status,
+    session::SessionStatus,
 };
 
 use crate::{
-    fact::End,
-    session::Session,
-    thread::{Doing, Stop, Thread},
+    fact::ChildEnd,
+    session::SessionState,
+    thread::{ThreadActivity, ThreadState, TurnStop},
 };
 
 /// What a thread or a session prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Printed {
+pub enum PrintedStatus {
     /// It works.
     Running,
     /// Only a retry timer is left.
     Rescheduling,
     /// It rests since its last turn ended so.
-    Idle(Stop),
+    Idle(TurnStop),
     /// It waits for the client on these calls; never empty.
     RequiresAction(Vec<EventId>),
     /// It is over.
     Terminated,
 }
 
-impl Printed {
+impl PrintedStatus {
     /// The status's name.
-    pub const fn status(&self) -> Status {
+    pub const fn status(&self) -> SessionStatus {
         match self {
-            Self::Running => Status::Running,
-            Self::Rescheduling => Status::Rescheduling,
-            Self::Idle(_) | Self::RequiresAction(_) => Status::Idle,
-            Self::Terminated => Status::Terminated,
+            Self::Running => SessionStatus::Running,
+            Self::Rescheduling => SessionStatus::Rescheduling,
+            Self::Idle(_) | Self::RequiresAction(_) => SessionStatus::Idle,
+            Self::Terminated => SessionStatus::Terminated,
         }
     }
 
@@ -55,69 +55,74 @@ impl Printed {
 
 /// What one thread prints. One that waits for children prints what they do (docs/rules.md 1); waits form a
 /// tree.
-pub fn thread(session: &Session, thread: &Thread) -> Printed {
+pub fn thread(session: &SessionState, thread: &ThreadState) -> PrintedStatus {
     let calls = match &thread.doing {
-        Doing::Ended(_) => return Printed::Terminated,
-        Doing::Asking(..) | Doing::Due => return Printed::Running,
-        Doing::Waiting(_) => return Printed::Rescheduling,
-        Doing::Resting(stop) => return Printed::Idle(stop.clone()),
-        Doing::Calling(calls) => calls,
+        ThreadActivity::Ended(_) => return PrintedStatus::Terminated,
+        ThreadActivity::Asking(..) | ThreadActivity::Due => return PrintedStatus::Running,
+        ThreadActivity::Waiting(_) => return PrintedStatus::Rescheduling,
+        ThreadActivity::Resting(stop) => return PrintedStatus::Idle(stop.clone()),
+        ThreadActivity::Calling(calls) => calls,
     };
     if calls.iter().any(|call| call.state.is_ours()) {
-        return Printed::Running;
+        return PrintedStatus::Running;
     }
-    let below: Vec<Printed> = calls
+    let below: Vec<PrintedStatus> = calls
         .iter()
         .filter_map(|call| session.thread(call.state.waits_for()?))
         .map(|child| self::thread(session, child))
         .collect();
-    let busy = [Printed::Running, Printed::Rescheduling].into_iter().find(|busy| below.contains(busy));
+    let busy =
+        [PrintedStatus::Running, PrintedStatus::Rescheduling].into_iter().find(|busy| below.contains(busy));
     if let Some(busy) = busy {
         return busy;
     }
     let own = calls.iter().filter(|call| call.state.needs_client()).map(|call| call.id);
     let pending: Vec<EventId> = own.chain(below.iter().flat_map(pending).copied()).collect();
     // A call that nobody is at work on waits for the client, or for a child that does.
-    if pending.is_empty() { Printed::Running } else { Printed::RequiresAction(pending) }
+    if pending.is_empty() { PrintedStatus::Running } else { PrintedStatus::RequiresAction(pending) }
 }
 
 /// What the session prints.
-pub fn session(session: &Session) -> Printed {
+pub fn session(session: &SessionState) -> PrintedStatus {
     if session.archived_at.is_some() {
-        return Printed::Terminated;
+        return PrintedStatus::Terminated;
     }
-    let printed: Vec<Printed> = session.threads().map(|of| thread(session, of)).collect();
-    let busy = [Printed::Running, Printed::Rescheduling].into_iter().find(|busy| printed.contains(busy));
+    let printed: Vec<PrintedStatus> = session.threads().map(|of| thread(session, of)).collect();
+    let busy =
+        [PrintedStatus::Running, PrintedStatus::Rescheduling].into_iter().find(|busy| printed.contains(busy));
     if let Some(busy) = busy {
         return busy;
     }
     // Each thread's own: what a parent prints of its children stands there already.
-    let calls = session.threads().flat_map(Thread::calls);
+    let calls = session.threads().flat_map(ThreadState::calls);
     let pending: Vec<EventId> = calls.filter(|call| call.state.needs_client()).map(|call| call.id).collect();
     if !pending.is_empty() {
-        return Printed::RequiresAction(pending);
+        return PrintedStatus::RequiresAction(pending);
     }
     // The primary comes first; before the first fact there is none.
-    printed.into_iter().next().unwrap_or(Printed::Idle(Stop::EndTurn))
+    printed.into_iter().next().unwrap_or(PrintedStatus::Idle(TurnStop::EndTurn))
 }
 
 /// The threads that print running.
-pub(crate) fn running(session: &Session) -> Vec<ThreadId> {
-    let runs = session.threads().filter(|of| thread(session, of) == Printed::Running);
+pub(crate) fn running(session: &SessionState) -> Vec<ThreadId> {
+    let runs = session.threads().filter(|of| thread(session, of) == PrintedStatus::Running);
     runs.map(|thread| thread.id).collect()
 }
 
-fn pending(printed: &Printed) -> &[EventId] {
+fn pending(printed: &PrintedStatus) -> &[EventId] {
     match printed {
-        Printed::RequiresAction(calls) => calls,
-        Printed::Running | Printed::Rescheduling | Printed::Idle(_) | Printed::Terminated => &[],
+        PrintedStatus::RequiresAction(calls) => calls,
+        PrintedStatus::Running
+        | PrintedStatus::Rescheduling
+        | PrintedStatus::Idle(_)
+        | PrintedStatus::Terminated => &[],
     }
 }
 
 /// What the whole session prints at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Board {
-    session: Printed,
+pub struct StatusSnapshot {
+    session: PrintedStatus,
     /// In the order of the threads.
     threads: Vec<Line>,
 }
@@ -125,7 +130,7 @@ pub struct Board {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Line {
     thread: ThreadId,
-    printed: Printed,
+    printed: PrintedStatus,
     agent_name: String,
     depth: u32,
     /// Whether it has ended because its model could not be asked.
@@ -133,35 +138,35 @@ struct Line {
 }
 
 /// Reads the board of `session`.
-pub fn board(session: &Session) -> Board {
-    let line = |of: &Thread| Line {
+pub fn board(session: &SessionState) -> StatusSnapshot {
+    let line = |of: &ThreadState| Line {
         thread: of.id,
         printed: thread(session, of),
         agent_name: of.agent_name.clone(),
         depth: of.depth,
-        exhausted: of.doing == Doing::Ended(End::Exhausted),
+        exhausted: of.doing == ThreadActivity::Ended(ChildEnd::Exhausted),
     };
-    Board { session: self::session(session), threads: session.threads().map(line).collect() }
+    StatusSnapshot { session: self::session(session), threads: session.threads().map(line).collect() }
 }
 
 /// The status events that lead from one board to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Announcement {
+pub struct StatusAnnouncement {
     /// The session begins to run.
-    pub starts: Option<Change>,
+    pub starts: Option<StatusChange>,
     /// Threads that begin to run: a parent before its children.
-    pub running: Vec<Change>,
+    pub running: Vec<StatusChange>,
     /// Threads that are idle, rescheduled or terminated: the deepest first, the primary last.
-    pub resting: Vec<Change>,
+    pub resting: Vec<StatusChange>,
     /// The session stops running.
-    pub stops: Option<Change>,
+    pub stops: Option<StatusChange>,
 }
 
 /// One status event to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct StatusChange {
     /// What is printed now.
-    pub printed: Printed,
+    pub printed: PrintedStatus,
     /// Of which thread; `None`: of the session.
     pub thread: Option<ThreadId>,
     /// The thread's agent.
@@ -170,20 +175,20 @@ pub struct Change {
     pub depth: u32,
 }
 
-impl Change {
-    fn session(printed: &Printed) -> Self {
+impl StatusChange {
+    fn session(printed: &PrintedStatus) -> Self {
         Self { printed: printed.clone(), thread: None, agent_name: String::new(), depth: 0 }
     }
 
     /// The event's body.
     pub fn body(self) -> Body {
         let details = match &self.printed {
-            Printed::Idle(Stop::Refused(details)) => Some(details.clone()),
-            Printed::Running
-            | Printed::Rescheduling
-            | Printed::Idle(Stop::EndTurn | Stop::Exhausted)
-            | Printed::RequiresAction(_)
-            | Printed::Terminated => None,
+            PrintedStatus::Idle(TurnStop::Refused(details)) => Some(details.clone()),
+            PrintedStatus::Running
+            | PrintedStatus::Rescheduling
+            | PrintedStatus::Idle(TurnStop::EndTurn | TurnStop::Exhausted)
+            | PrintedStatus::RequiresAction(_)
+            | PrintedStatus::Terminated => None,
         };
         let stop = self.printed.stop_reason();
         let agent_name = self.agent_name;
@@ -195,19 +200,21 @@ impl Change {
                 stop_reason,
                 stop_details: details,
             },
-            (Printed::Rescheduling, None, None) => Body::SessionStatusRescheduled,
-            (Printed::Rescheduling, None, Some(session_thread_id)) => {
+            (PrintedStatus::Rescheduling, None, None) => Body::SessionStatusRescheduled,
+            (PrintedStatus::Rescheduling, None, Some(session_thread_id)) => {
                 Body::SessionThreadStatusRescheduled { session_thread_id, agent_name }
             }
-            (Printed::Terminated, None, None) => Body::SessionStatusTerminated,
-            (Printed::Terminated, None, Some(session_thread_id)) => {
+            (PrintedStatus::Terminated, None, None) => Body::SessionStatusTerminated,
+            (PrintedStatus::Terminated, None, Some(session_thread_id)) => {
                 Body::SessionThreadStatusTerminated { session_thread_id, agent_name }
             }
-            (Printed::Running | Printed::Idle(_) | Printed::RequiresAction(_), None, None) => {
-                Body::SessionStatusRunning
-            }
             (
-                Printed::Running | Printed::Idle(_) | Printed::RequiresAction(_),
+                PrintedStatus::Running | PrintedStatus::Idle(_) | PrintedStatus::RequiresAction(_),
+                None,
+                None,
+            ) => Body::SessionStatusRunning,
+            (
+                PrintedStatus::Running | PrintedStatus::Idle(_) | PrintedStatus::RequiresAction(_),
                 None,
                 Some(session_thread_id),
             ) => Body::SessionThreadStatusRunning { session_thread_id, agent_name },
@@ -217,16 +224,20 @@ impl Change {
 
 /// Compares two boards. With `flash`, an input that changed nothing on an idle session shows as the empty
 /// pair of running and idle (docs/rules.md 4, a second result).
-pub fn announce(old: &Board, new: &Board, flash: Option<ThreadId>) -> Announcement {
-    let flash = flash.filter(|_| old == new && new.session.status() == Status::Idle);
-    let mut said = Announcement::default();
-    let runs = old.session != new.session && new.session == Printed::Running;
-    said.starts = (runs || flash.is_some()).then(|| Change::session(&Printed::Running));
-    let rests = old.session != new.session && new.session != Printed::Running;
-    said.stops = (rests || flash.is_some()).then(|| Change::session(&new.session));
+pub fn status_events(
+    old: &StatusSnapshot,
+    new: &StatusSnapshot,
+    flash: Option<ThreadId>,
+) -> StatusAnnouncement {
+    let flash = flash.filter(|_| old == new && new.session.status() == SessionStatus::Idle);
+    let mut said = StatusAnnouncement::default();
+    let runs = old.session != new.session && new.session == PrintedStatus::Running;
+    said.starts = (runs || flash.is_some()).then(|| StatusChange::session(&PrintedStatus::Running));
+    let rests = old.session != new.session && new.session != PrintedStatus::Running;
+    said.stops = (rests || flash.is_some()).then(|| StatusChange::session(&new.session));
 
     // A new thread is at rest until it says otherwise.
-    let rest = Printed::Idle(Stop::EndTurn);
+    let rest = PrintedStatus::Idle(TurnStop::EndTurn);
     let mut lines: Vec<&Line> = new.threads.iter().collect();
     lines.sort_by_key(|line| line.depth);
     let differs = |line: &Line| {
@@ -234,15 +245,15 @@ pub fn announce(old: &Board, new: &Board, flash: Option<ThreadId>) -> Announceme
         was.map_or(&rest, |was| &was.printed) != &line.printed
     };
     for line in &lines {
-        let runs = line.printed == Printed::Running && differs(line);
+        let runs = line.printed == PrintedStatus::Running && differs(line);
         if runs || flash == Some(line.thread) {
-            said.running.push(line.says(&Printed::Running));
+            said.running.push(line.says(&PrintedStatus::Running));
         }
     }
     for line in lines.iter().rev() {
-        let rests = line.printed != Printed::Running && differs(line);
+        let rests = line.printed != PrintedStatus::Running && differs(line);
         if rests && line.exhausted {
-            said.resting.push(line.says(&Printed::Idle(Stop::Exhausted)));
+            said.resting.push(line.says(&PrintedStatus::Idle(TurnStop::Exhausted)));
         }
         if rests || flash == Some(line.thread) {
             said.resting.push(line.says(&line.printed));
@@ -252,8 +263,8 @@ pub fn announce(old: &Board, new: &Board, flash: Option<ThreadId>) -> Announceme
 }
 
 impl Line {
-    fn says(&self, printed: &Printed) -> Change {
+    fn says(&self, printed: &PrintedStatus) -> StatusChange {
         let (printed, agent_name) = (printed.clone(), self.agent_name.clone());
-        Change { printed, thread: Some(self.thread), agent_name, depth: self.depth }
+        StatusChange { printed, thread: Some(self.thread), agent_name, depth: self.depth }
     }
 }

@@ -3,23 +3,23 @@
 use alloc::{collections::VecDeque, string::String, vec::Vec};
 
 use protocol::{
-    EventId, Stamp, ThreadId,
-    content::Block,
-    event::{Body, Event, RefusalDetails, RetryStatus, StopReason, Verdict},
+    EventId, ThreadId, Timestamp,
+    content::ContentBlock,
+    event::{Body, ConfirmationVerdict, Event, RefusalDetails, RetryStatus, StopReason},
     memory,
-    usage::Tokens,
+    usage::RequestTokens,
 };
 
 use crate::{
-    call::{self, Call, State},
-    clock::Clock,
-    fact::{End, Ending, Note, Private, Told},
+    call::{self, CallState, OpenCall},
+    clock::Stopwatch,
+    fact::{ChildEnd, MailKind, Note, PrivatePart, RequestEnding},
     moment::Seed,
 };
 
 /// A thread of a session.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Thread {
+pub struct ThreadState {
     /// Its id.
     pub id: ThreadId,
     /// The thread that made it; `None` for the primary.
@@ -31,15 +31,15 @@ pub struct Thread {
     /// The name of its agent, as events show it.
     pub agent_name: String,
     /// When it was made.
-    pub created_at: Stamp,
+    pub created_at: Timestamp,
     /// When something last happened to it.
-    pub updated_at: Stamp,
+    pub updated_at: Timestamp,
     /// Since when it is archived.
-    pub archived_at: Option<Stamp>,
+    pub archived_at: Option<Timestamp>,
     /// What it is doing.
-    pub doing: Doing,
+    pub doing: ThreadActivity,
     /// What waits for it, in log order (docs/rules.md 4).
-    pub queue: VecDeque<Queued>,
+    pub queue: VecDeque<QueuedInput>,
     /// Bytes of content in the queue.
     pub queued_bytes: usize,
     /// Model requests since the turn began or a person last spoke.
@@ -58,55 +58,55 @@ pub struct Thread {
     /// Answers in a row by which its model declined.
     pub declined: u32,
     /// What it used.
-    pub tokens: Tokens,
+    pub tokens: RequestTokens,
     /// How long it ran.
-    pub clock: Clock,
+    pub clock: Stopwatch,
     /// What it has to say to its parent at the end of this turn.
-    pub report: Report,
+    pub report: ChildReport,
     /// Whether all that its model has been told since the last answer is what its tools gave.
     pub told_results: bool,
 }
 
 /// Something that waits for a thread.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Queued {
+pub struct QueuedInput {
     /// The event that it becomes.
     pub event: Event,
     /// What will stand beside it.
-    pub private: Option<Private>,
+    pub private: Option<PrivatePart>,
 }
 
 /// What a child says to its parent at the end of a turn (docs/rules.md 3).
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Report {
+pub struct ChildReport {
     /// What it sent while the parent waited for it, in order.
-    pub kept: Vec<Block>,
+    pub kept: Vec<ContentBlock>,
     /// Whether it has sent mail in this turn.
     pub mailed: bool,
     /// The last that it said.
-    pub last: Vec<Block>,
+    pub last: Vec<ContentBlock>,
 }
 
 /// What a thread is doing. Its printed status follows from this (`status.rs`).
 #[derive(Debug, Clone, PartialEq)]
-pub enum Doing {
+pub enum ThreadActivity {
     /// Nothing; its last turn ended so.
-    Resting(Stop),
+    Resting(TurnStop),
     /// It has what it needs for the next model request. Never outlives a commit.
     Due,
     /// A model is being asked; the calls of its answer so far are collected.
-    Asking(Request, Vec<Call>),
+    Asking(ModelRequest, Vec<OpenCall>),
     /// The calls of the last answer that nobody has answered yet; never empty.
-    Calling(Vec<Call>),
+    Calling(Vec<OpenCall>),
     /// A failed request is asked again then.
-    Waiting(Stamp),
+    Waiting(Timestamp),
     /// It is over.
-    Ended(End),
+    Ended(ChildEnd),
 }
 
 /// How a turn ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stop {
+pub enum TurnStop {
     /// The model had said all, or a person stopped it.
     EndTurn,
     /// The model declined.
@@ -115,7 +115,7 @@ pub enum Stop {
     Exhausted,
 }
 
-impl Stop {
+impl TurnStop {
     /// The stop as events print it.
     pub fn reason(&self) -> StopReason {
         match self {
@@ -128,7 +128,7 @@ impl Stop {
 
 /// An open model request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request {
+pub struct ModelRequest {
     /// The event that began it.
     pub id: EventId,
     /// Where the ids of its answer come from.
@@ -137,9 +137,9 @@ pub struct Request {
     pub position: u64,
 }
 
-impl Thread {
+impl ThreadState {
     /// The primary thread.
-    pub(crate) fn primary(id: ThreadId, agent_name: String, created_at: Stamp) -> Self {
+    pub(crate) fn primary(id: ThreadId, agent_name: String, created_at: Timestamp) -> Self {
         Self {
             id,
             parent: None,
@@ -149,7 +149,7 @@ impl Thread {
             created_at,
             updated_at: created_at,
             archived_at: None,
-            doing: Doing::Resting(Stop::EndTurn),
+            doing: ThreadActivity::Resting(TurnStop::EndTurn),
             queue: VecDeque::new(),
             queued_bytes: 0,
             requests: 0,
@@ -159,96 +159,114 @@ impl Thread {
             cut_off: 0,
             unread: 0,
             declined: 0,
-            tokens: Tokens::default(),
-            clock: Clock::default(),
-            report: Report::default(),
+            tokens: RequestTokens::default(),
+            clock: Stopwatch::default(),
+            report: ChildReport::default(),
             told_results: false,
         }
     }
 
     /// A child of this thread.
-    pub(crate) fn child(&self, id: ThreadId, member: usize, agent_name: String, created_at: Stamp) -> Self {
+    pub(crate) fn child(
+        &self,
+        id: ThreadId,
+        member: usize,
+        agent_name: String,
+        created_at: Timestamp,
+    ) -> Self {
         let (parent, depth, member) = (Some(self.id), self.depth + 1, Some(member));
         Self { parent, depth, member, ..Self::primary(id, agent_name, created_at) }
     }
 
     /// The calls that wait for an answer, oldest first.
-    pub fn calls(&self) -> &[Call] {
+    pub fn calls(&self) -> &[OpenCall] {
         match &self.doing {
-            Doing::Calling(calls) => calls,
-            Doing::Resting(_) | Doing::Due | Doing::Asking(..) | Doing::Waiting(_) | Doing::Ended(_) => &[],
+            ThreadActivity::Calling(calls) => calls,
+            ThreadActivity::Resting(_)
+            | ThreadActivity::Due
+            | ThreadActivity::Asking(..)
+            | ThreadActivity::Waiting(_)
+            | ThreadActivity::Ended(_) => &[],
         }
     }
 
     /// The open model request.
-    pub fn request(&self) -> Option<Request> {
+    pub fn request(&self) -> Option<ModelRequest> {
         match &self.doing {
-            Doing::Asking(request, _) => Some(*request),
-            Doing::Resting(_) | Doing::Due | Doing::Calling(_) | Doing::Waiting(_) | Doing::Ended(_) => None,
+            ThreadActivity::Asking(request, _) => Some(*request),
+            ThreadActivity::Resting(_)
+            | ThreadActivity::Due
+            | ThreadActivity::Calling(_)
+            | ThreadActivity::Waiting(_)
+            | ThreadActivity::Ended(_) => None,
         }
     }
 
     /// Whether nothing goes on and nothing is waited for.
     pub const fn rests(&self) -> bool {
-        matches!(self.doing, Doing::Resting(_))
+        matches!(self.doing, ThreadActivity::Resting(_))
     }
 
     /// Whether it is over.
     pub const fn ended(&self) -> bool {
-        matches!(self.doing, Doing::Ended(_))
+        matches!(self.doing, ThreadActivity::Ended(_))
     }
 
     /// The call that waits for this child's report.
-    pub fn waiting_for(&self, child: ThreadId) -> Option<&Call> {
+    pub fn waiting_for(&self, child: ThreadId) -> Option<&OpenCall> {
         self.calls().iter().find(|call| call.state.waits_for() == Some(child))
     }
 
     /// About how many bytes of memory it points to.
     pub(crate) fn bytes(&self) -> usize {
         let doing = match &self.doing {
-            Doing::Asking(_, calls) | Doing::Calling(calls) => {
+            ThreadActivity::Asking(_, calls) | ThreadActivity::Calling(calls) => {
                 memory::list(calls, |call| match &call.state {
-                    State::Denied(_, Some(message)) => memory::text(message),
-                    State::Denied(_, None)
-                    | State::Client
-                    | State::Asked(_)
-                    | State::Allowed(_)
-                    | State::Ready(_)
-                    | State::Turn(_)
-                    | State::Started(_)
-                    | State::Nobody
-                    | State::Errand
-                    | State::Waits(_) => 0,
+                    CallState::Denied(_, Some(message)) => memory::text(message),
+                    CallState::Denied(_, None)
+                    | CallState::Client
+                    | CallState::Asked(_)
+                    | CallState::Allowed(_)
+                    | CallState::Ready(_)
+                    | CallState::Turn(_)
+                    | CallState::Started(_)
+                    | CallState::Nobody
+                    | CallState::Errand
+                    | CallState::Waits(_) => 0,
                 })
             }
-            Doing::Resting(Stop::Refused(details)) => {
+            ThreadActivity::Resting(TurnStop::Refused(details)) => {
                 let said = [&details.category, &details.explanation].into_iter().flatten();
                 said.map(|said| memory::text(said)).sum()
             }
-            Doing::Resting(Stop::EndTurn | Stop::Exhausted)
-            | Doing::Due
-            | Doing::Waiting(_)
-            | Doing::Ended(_) => 0,
+            ThreadActivity::Resting(TurnStop::EndTurn | TurnStop::Exhausted)
+            | ThreadActivity::Due
+            | ThreadActivity::Waiting(_)
+            | ThreadActivity::Ended(_) => 0,
         };
         let queued: usize = self.queue.iter().map(|queued| memory::queued(&queued.event)).sum();
         let report =
             memory::list(&self.report.kept, memory::block) + memory::list(&self.report.last, memory::block);
-        memory::text(&self.agent_name) + doing + self.queue.capacity() * size_of::<Queued>() + queued + report
+        memory::text(&self.agent_name)
+            + doing
+            + self.queue.capacity() * size_of::<QueuedInput>()
+            + queued
+            + report
     }
 
-    pub(crate) fn evolve_note(&mut self, at: Stamp, note: &Note) {
+    pub(crate) fn evolve_note(&mut self, at: Timestamp, note: &Note) {
         match note {
             Note::Opened { .. } => {}
-            Note::Archived => self.end(at, End::Archived),
+            Note::Archived => self.end(at, ChildEnd::Archived),
             Note::Ended { end } => self.end(at, *end),
             Note::Queued { event, private } => {
                 self.queued_bytes += weight(event);
-                self.queue.push_back(Queued { event: Event::clone(event), private: private.clone() });
+                self.queue.push_back(QueuedInput { event: Event::clone(event), private: private.clone() });
             }
             Note::Cancelled { event } => self.dequeue(*event),
-            Note::Retry { until } => self.doing = Doing::Waiting(*until),
+            Note::Retry { until } => self.doing = ThreadActivity::Waiting(*until),
             Note::Began { call } => self.begin(*call),
-            Note::Delegated { call, .. } => self.call(*call, State::Errand, false),
+            Note::Delegated { call, .. } => self.call(*call, CallState::Errand, false),
             Note::Settled { call, .. } => self.answer(*call),
             Note::Kept { content } => self.report.kept.extend(content.iter().cloned()),
             Note::LeftOut { .. } => self.without += 1,
@@ -257,27 +275,27 @@ impl Thread {
     }
 
     /// What one that is over holds is not needed any more.
-    fn end(&mut self, at: Stamp, end: End) {
-        if end == End::Archived {
+    fn end(&mut self, at: Timestamp, end: ChildEnd) {
+        if end == ChildEnd::Archived {
             self.archived_at.get_or_insert(at);
         }
         if !self.ended() {
-            self.doing = Doing::Ended(end);
-            self.report = Report::default();
+            self.doing = ThreadActivity::Ended(end);
+            self.report = ChildReport::default();
         }
     }
 
     /// Notes that a call waits for the child it has made.
     pub(crate) fn wait(&mut self, id: EventId, child: ThreadId) {
-        if let Doing::Calling(calls) = &mut self.doing
+        if let ThreadActivity::Calling(calls) = &mut self.doing
             && let Some(call) = calls.iter_mut().find(|call| call.id == id)
         {
-            call.state = State::Waits(child);
+            call.state = CallState::Waits(child);
         }
     }
 
     /// What an event of this thread changes. Total: an event that does not fit changes nothing.
-    pub(crate) fn evolve_event(&mut self, event: &Event, private: Option<&Private>) {
+    pub(crate) fn evolve_event(&mut self, event: &Event, private: Option<&PrivatePart>) {
         match &event.body {
             Body::UserMessage { .. } => {
                 self.take(event);
@@ -289,19 +307,19 @@ impl Thread {
             Body::AgentThreadMessageSent { to_session_thread_id, .. } => self.sent(*to_session_thread_id),
             Body::AgentMessage { content } => self.said(content),
             Body::SpanModelRequestStart => {
-                if let Some(Private::Request { seed, position }) = private {
+                if let Some(PrivatePart::Request { seed, position }) = private {
                     self.requests += 1;
-                    let request = Request { id: event.id, seed: *seed, position: *position };
-                    self.doing = Doing::Asking(request, Vec::new());
+                    let request = ModelRequest { id: event.id, seed: *seed, position: *position };
+                    self.doing = ThreadActivity::Asking(request, Vec::new());
                 }
             }
-            Body::AgentCustomToolUse { .. } => self.call(event.id, State::Client, false),
+            Body::AgentCustomToolUse { .. } => self.call(event.id, CallState::Client, false),
             Body::AgentToolUse { name, evaluated_permission, .. } => {
-                let noted = matches!(private, Some(Private::Call { noted: true, .. }));
-                self.call(event.id, State::of(name, *evaluated_permission), noted);
+                let noted = matches!(private, Some(PrivatePart::Call { noted: true, .. }));
+                self.call(event.id, CallState::of(name, *evaluated_permission), noted);
             }
             Body::SpanModelRequestEnd { .. } => {
-                if let Some(Private::Ended { ending, tokens, held, .. }) = private {
+                if let Some(PrivatePart::Ended { ending, tokens, held, .. }) = private {
                     self.tokens = self.tokens.plus(*tokens);
                     self.finish(ending, *held);
                 }
@@ -314,7 +332,7 @@ impl Thread {
             Body::UserInterrupt { .. } => self.interrupted(),
             Body::SessionError { error } => {
                 if error.retry_status == RetryStatus::Exhausted {
-                    self.doing = Doing::Resting(Stop::Exhausted);
+                    self.doing = ThreadActivity::Resting(TurnStop::Exhausted);
                     (self.failed, self.without) = (0, 0);
                 }
             }
@@ -355,28 +373,28 @@ impl Thread {
     /// It has written to another thread; to its parent: all that it had to report so far.
     fn sent(&mut self, to: ThreadId) {
         if self.parent == Some(to) {
-            self.report = Report { mailed: true, ..Report::default() };
+            self.report = ChildReport { mailed: true, ..ChildReport::default() };
         }
     }
 
-    fn said(&mut self, content: &[Block]) {
+    fn said(&mut self, content: &[ContentBlock]) {
         if self.parent.is_some() {
             self.report.last = content.to_vec();
         }
     }
 
     /// It is shown as idle: its turn is over, unless it waits for the client.
-    fn rested(&mut self, at: Stamp) {
+    fn rested(&mut self, at: Timestamp) {
         self.clock.stop(at);
         if self.rests() {
-            self.report = Report::default();
+            self.report = ChildReport::default();
         }
     }
 
     /// A person has stopped it.
     pub(crate) fn interrupted(&mut self) {
-        if !matches!(self.doing, Doing::Resting(_) | Doing::Ended(_)) {
-            self.doing = Doing::Resting(Stop::EndTurn);
+        if !matches!(self.doing, ThreadActivity::Resting(_) | ThreadActivity::Ended(_)) {
+            self.doing = ThreadActivity::Resting(TurnStop::EndTurn);
             (self.failed, self.without) = (0, 0);
         }
     }
@@ -385,11 +403,12 @@ impl Thread {
         self.dequeue(event.id);
         (self.told_results, self.cut_off, self.unread) = (false, 0, 0);
         if self.rests() {
-            self.doing = Doing::Due;
+            self.doing = ThreadActivity::Due;
             self.requests = 0;
             // What was kept for a wait is still to be reported, also when a turn goes on that would have
             // ended.
-            self.report = Report { kept: core::mem::take(&mut self.report.kept), ..Report::default() };
+            self.report =
+                ChildReport { kept: core::mem::take(&mut self.report.kept), ..ChildReport::default() };
         }
     }
 
@@ -401,43 +420,50 @@ impl Thread {
         }
     }
 
-    fn call(&mut self, id: EventId, state: State, noted: bool) {
-        if let Doing::Asking(_, calls) = &mut self.doing {
-            calls.push(Call { id, state, noted });
+    fn call(&mut self, id: EventId, state: CallState, noted: bool) {
+        if let ThreadActivity::Asking(_, calls) = &mut self.doing {
+            calls.push(OpenCall { id, state, noted });
         }
     }
 
     fn begin(&mut self, id: EventId) {
-        if let Doing::Calling(calls) = &mut self.doing {
+        if let ThreadActivity::Calling(calls) = &mut self.doing {
             call::begin(calls, id);
         }
     }
 
-    fn finish(&mut self, ending: &Ending, held: bool) {
-        let Doing::Asking(_, calls) = &mut self.doing else { return };
+    fn finish(&mut self, ending: &RequestEnding, held: bool) {
+        let ThreadActivity::Asking(_, calls) = &mut self.doing else { return };
         let mut calls = core::mem::take(calls);
         if held {
             call::hold(&mut calls);
         }
         call::proceed(&mut calls);
         self.doing = match ending {
-            Ending::Answered | Ending::CutOff | Ending::Unread | Ending::Paused if !calls.is_empty() => {
-                Doing::Calling(calls)
+            RequestEnding::Answered
+            | RequestEnding::CutOff
+            | RequestEnding::Unread
+            | RequestEnding::Paused
+                if !calls.is_empty() =>
+            {
+                ThreadActivity::Calling(calls)
             }
-            Ending::Answered | Ending::CutOff | Ending::Unread => Doing::Resting(Stop::EndTurn),
-            Ending::Refused { details } => Doing::Resting(Stop::Refused(details.clone())),
-            Ending::Paused | Ending::Failed | Ending::Cut => Doing::Due,
+            RequestEnding::Answered | RequestEnding::CutOff | RequestEnding::Unread => {
+                ThreadActivity::Resting(TurnStop::EndTurn)
+            }
+            RequestEnding::Refused { details } => ThreadActivity::Resting(TurnStop::Refused(details.clone())),
+            RequestEnding::Paused | RequestEnding::Failed | RequestEnding::Cut => ThreadActivity::Due,
         };
-        if *ending == Ending::Paused {
+        if *ending == RequestEnding::Paused {
             self.told_results = false;
         }
         match ending {
-            Ending::Failed => self.failed += 1,
-            Ending::Answered | Ending::Paused => self.answered(0, 0, 0),
-            Ending::CutOff => self.answered(self.cut_off + 1, 0, 0),
-            Ending::Unread => self.answered(0, self.unread + 1, 0),
-            Ending::Refused { .. } => self.answered(0, 0, self.declined + 1),
-            Ending::Cut => {}
+            RequestEnding::Failed => self.failed += 1,
+            RequestEnding::Answered | RequestEnding::Paused => self.answered(0, 0, 0),
+            RequestEnding::CutOff => self.answered(self.cut_off + 1, 0, 0),
+            RequestEnding::Unread => self.answered(0, self.unread + 1, 0),
+            RequestEnding::Refused { .. } => self.answered(0, 0, self.declined + 1),
+            RequestEnding::Cut => {}
         }
     }
 
@@ -448,29 +474,29 @@ impl Thread {
         (self.cut_off, self.unread, self.declined) = (cut_off, unread, declined);
     }
 
-    fn confirm(&mut self, id: EventId, verdict: Verdict, message: Option<&str>) {
-        if let Doing::Calling(calls) = &mut self.doing {
+    fn confirm(&mut self, id: EventId, verdict: ConfirmationVerdict, message: Option<&str>) {
+        if let ThreadActivity::Calling(calls) = &mut self.doing {
             call::confirm(calls, id, verdict, message);
         }
     }
 
     fn answer(&mut self, id: EventId) {
-        if let Doing::Calling(calls) = &mut self.doing {
+        if let ThreadActivity::Calling(calls) = &mut self.doing {
             calls.retain(|call| call.id != id);
             call::proceed(calls);
             if calls.is_empty() {
-                self.doing = Doing::Due;
+                self.doing = ThreadActivity::Due;
                 self.told_results = true;
             }
         }
     }
 }
 
-fn is_result(private: Option<&Private>) -> bool {
-    matches!(private, Some(Private::Mail { told: Told::Result }))
+fn is_result(private: Option<&PrivatePart>) -> bool {
+    matches!(private, Some(PrivatePart::Mail { told: MailKind::Result }))
 }
 
-fn at(event: &Event) -> Stamp {
+fn at(event: &Event) -> Timestamp {
     event.processed_at.unwrap_or_default()
 }
 
@@ -479,7 +505,7 @@ fn at(event: &Event) -> Stamp {
 fn weight(event: &Event) -> usize {
     match &event.body {
         Body::UserMessage { content } | Body::AgentThreadMessageReceived { content, .. } => {
-            content.iter().map(Block::weight).sum()
+            content.iter().map(ContentBlock::weight).sum()
         }
         _ => 0,
     }

@@ -6,38 +6,41 @@ use alloc::{collections::BTreeSet, format, string::String, sync::Arc, vec, vec::
 
 use protocol::{
     EventId, Object, ThreadId,
-    content::Block,
+    content::ContentBlock,
     event::{Body, Event},
     limits, memory,
-    prompt::{Counted, Message, Opaque, Part, Prompt, Role, Spot, Thought, Toolbox},
+    prompt::{
+        CountedTokens, HistorySpot, MessagePart, MessageRole, OpaqueState, Prompt, PromptMessage,
+        ThinkingPart, Toolbox,
+    },
 };
 
 use crate::{
-    fact::{Ending, Fact, Note, Piece, Private, Told, What},
+    fact::{Fact, FactContent, MailKind, Note, PrivatePart, RequestEnding, TranscriptPiece},
     offered,
-    pieces::{self, Source},
-    session::Cast,
+    pieces::{self, PartSource},
+    session::ActingAgent,
 };
 
 /// One thread's history as a model reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transcript {
     thread: ThreadId,
-    messages: Vec<Arc<Message>>,
+    messages: Vec<Arc<PromptMessage>>,
     /// Where each part of each message stands in the log.
-    sources: Vec<Vec<Source>>,
+    sources: Vec<Vec<PartSource>>,
     /// The message, and the part in it, from which on it came since the last answer.
     since: (usize, usize),
     /// Turns since the last answer that ended because what was told was refused.
     blamed: u32,
     /// The parts of the answer whose request is still open.
-    answer: Vec<(Part, Source)>,
+    answer: Vec<(MessagePart, PartSource)>,
     /// Calls without a result, with the id the provider knows them by.
     open: Vec<(EventId, String)>,
     /// Every provider id that the history holds.
     used: BTreeSet<String>,
     /// How long the history was at the last answer, if the provider told.
-    counted: Option<Counted>,
+    counted: Option<CountedTokens>,
     /// About how many bytes of memory `messages` and `used` point to: kept, since a history is long.
     bytes: usize,
 }
@@ -65,8 +68,8 @@ impl Transcript {
             return;
         }
         match &fact.what {
-            What::Event { event, private } => self.apply_event(event, private.as_ref()),
-            What::Note { note, .. } => self.apply_note(note),
+            FactContent::Event { event, private } => self.apply_event(event, private.as_ref()),
+            FactContent::Note { note, .. } => self.apply_note(note),
         }
     }
 
@@ -94,27 +97,27 @@ impl Transcript {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of forty kinds")]
-    fn apply_event(&mut self, event: &Event, private: Option<&Private>) {
+    fn apply_event(&mut self, event: &Event, private: Option<&PrivatePart>) {
         match &event.body {
             Body::UserMessage { content } => {
-                self.say(Role::User, pieces::blocks(event.id, content).collect());
+                self.say(MessageRole::User, pieces::blocks(event.id, content).collect());
             }
             Body::AgentMessage { content } => self.answer.extend(pieces::blocks(event.id, content)),
             Body::AgentThinking => {
-                if let Some(Private::Thought { block }) = private {
-                    let thought = Thought { raw: block.clone(), from: None };
-                    self.answer.push((Part::Thinking(thought), Source::Whole(event.id)));
+                if let Some(PrivatePart::Thought { block }) = private {
+                    let thought = ThinkingPart { raw: block.clone(), from: None };
+                    self.answer.push((MessagePart::Thinking(thought), PartSource::Whole(event.id)));
                 }
             }
             Body::AgentCustomToolUse { name, input, .. } | Body::AgentToolUse { name, input, .. } => {
                 let given = match private {
-                    Some(Private::Call { provider_id, .. }) => provider_id.as_str(),
+                    Some(PrivatePart::Call { provider_id, .. }) => provider_id.as_str(),
                     _ => "",
                 };
                 self.call(event.id, name, input, given);
             }
             Body::AgentThreadMessageReceived { from_session_thread_id, content, .. } => {
-                if let Some(Private::Mail { told }) = private {
+                if let Some(PrivatePart::Mail { told }) = private {
                     self.mail(event.id, *from_session_thread_id, told, content);
                 }
             }
@@ -130,14 +133,16 @@ impl Transcript {
     }
 
     /// A message of another thread: the task of a child is its first user message, word for word.
-    fn mail(&mut self, event: EventId, from: ThreadId, told: &Told, content: &[Block]) {
+    fn mail(&mut self, event: EventId, from: ThreadId, told: &MailKind, content: &[ContentBlock]) {
         let line = match told {
-            Told::Task => None,
-            Told::Letter { from: name } => Some(Block::text(format!("Message from {name} ({from}):"))),
-            Told::Result => return,
+            MailKind::Task => None,
+            MailKind::Letter { from: name } => {
+                Some(ContentBlock::text(format!("Message from {name} ({from}):")))
+            }
+            MailKind::Result => return,
         };
-        let line = line.map(|line| (Part::Content(line), Source::Ours));
-        self.say(Role::User, line.into_iter().chain(pieces::blocks(event, content)).collect());
+        let line = line.map(|line| (MessagePart::Content(line), PartSource::Ours));
+        self.say(MessageRole::User, line.into_iter().chain(pieces::blocks(event, content)).collect());
     }
 
     /// `given` is the provider's own id of the call.
@@ -150,80 +155,96 @@ impl Transcript {
             self.bytes += 2 * size_of::<String>() + memory::text(&id);
         }
         self.open.push((event, id.clone()));
-        let call = Part::ToolUse { id, name: tool_name(name), input: input.clone() };
-        self.answer.push((call, Source::Whole(event)));
+        let call = MessagePart::ToolUse { id, name: tool_name(name), input: input.clone() };
+        self.answer.push((call, PartSource::Whole(event)));
     }
 
-    fn end(&mut self, private: Option<&Private>) {
+    fn end(&mut self, private: Option<&PrivatePart>) {
         let mut parts = core::mem::take(&mut self.answer);
         let (ending, tokens, opaque) = match private {
-            Some(Private::Ended { ending, tokens, opaque, .. }) => (ending, tokens.read(), opaque.as_ref()),
-            _ => (&Ending::Cut, 0, None),
+            Some(PrivatePart::Ended { ending, tokens, opaque, .. }) => {
+                (ending, tokens.read(), opaque.as_ref())
+            }
+            _ => (&RequestEnding::Cut, 0, None),
         };
         match ending {
-            Ending::Answered | Ending::Refused { .. } | Ending::Paused | Ending::CutOff | Ending::Unread => {
+            RequestEnding::Answered
+            | RequestEnding::Refused { .. }
+            | RequestEnding::Paused
+            | RequestEnding::CutOff
+            | RequestEnding::Unread => {
                 if tokens > 0 {
-                    self.counted = Some(Counted { tokens, messages: self.messages.len() });
+                    self.counted = Some(CountedTokens { tokens, messages: self.messages.len() });
                 }
                 // A message must not end in thinking: a provider refuses it as unfinished.
-                while matches!(parts.last(), Some((Part::Thinking(_), _))) {
+                while matches!(parts.last(), Some((MessagePart::Thinking(_), _))) {
                     parts.pop();
                 }
                 // A call's result must come first; a pause that said nothing has nothing to go on from.
-                let goes_on = *ending == Ending::Paused && !parts.is_empty() && self.open.is_empty();
+                let goes_on = *ending == RequestEnding::Paused && !parts.is_empty() && self.open.is_empty();
                 if let Some(opaque) = opaque.filter(|_| !parts.is_empty()) {
                     parts = self.with(opaque, parts);
                 }
-                self.say(Role::Assistant, parts);
+                self.say(MessageRole::Assistant, parts);
                 self.blamed = 0;
                 self.since = match self.messages.last() {
-                    Some(last) if last.role == Role::User => (self.messages.len() - 1, last.parts.len()),
+                    Some(last) if last.role == MessageRole::User => {
+                        (self.messages.len() - 1, last.parts.len())
+                    }
                     Some(_) | None => (self.messages.len(), 0),
                 };
                 if goes_on {
                     // Asked again with its own words last, many a model refuses to go on.
-                    self.say(Role::User, vec![(Part::Content(Block::text("Continue.")), Source::Ours)]);
+                    self.say(
+                        MessageRole::User,
+                        vec![(MessagePart::Content(ContentBlock::text("Continue.")), PartSource::Ours)],
+                    );
                 }
             }
-            Ending::Failed | Ending::Cut => {}
+            RequestEnding::Failed | RequestEnding::Cut => {}
         }
     }
 
     /// The parts of an answer with what only its provider can read; what it calls is still open.
-    fn with(&self, opaque: &Opaque<EventId>, mut parts: Vec<(Part, Source)>) -> Vec<(Part, Source)> {
+    fn with(
+        &self,
+        opaque: &OpaqueState<EventId>,
+        mut parts: Vec<(MessagePart, PartSource)>,
+    ) -> Vec<(MessagePart, PartSource)> {
         let from = Arc::new(opaque.from.clone());
         for (part, _) in &mut parts {
-            if let Part::Thinking(thought) = part {
+            if let MessagePart::Thinking(thought) = part {
                 thought.from = Some(Arc::clone(&from));
             }
         }
         let id = |call| self.open.iter().find(|(open, _)| *open == call).map(|(_, id)| id.clone());
         let beside = opaque.beside.iter().cloned().filter_map(|beside| beside.of(id));
-        let beside = beside.map(|beside| (Part::Beside { from: Arc::clone(&from), beside }, Source::Ours));
+        let beside =
+            beside.map(|beside| (MessagePart::Beside { from: Arc::clone(&from), beside }, PartSource::Ours));
         beside.chain(parts).collect()
     }
 
-    fn result(&mut self, event: EventId, call: EventId, content: &[Block], is_error: bool) {
+    fn result(&mut self, event: EventId, call: EventId, content: &[ContentBlock], is_error: bool) {
         let Some(place) = self.open.iter().position(|(open, _)| *open == call) else { return };
         let (_, id) = self.open.remove(place);
-        self.say(Role::User, vec![pieces::result(event, id, content, is_error)]);
+        self.say(MessageRole::User, vec![pieces::result(event, id, content, is_error)]);
     }
 
     /// Adds parts to the history; neighbours of one role are one message, so that roles alternate.
-    fn say(&mut self, role: Role, parts: Vec<(Part, Source)>) {
+    fn say(&mut self, role: MessageRole, parts: Vec<(MessagePart, PartSource)>) {
         if parts.is_empty() {
             return;
         }
-        let (parts, sources): (Vec<Part>, Vec<Source>) = parts.into_iter().unzip();
-        self.bytes += memory::list(&parts, memory::part) + memory::list(&sources, Source::bytes);
+        let (parts, sources): (Vec<MessagePart>, Vec<PartSource>) = parts.into_iter().unzip();
+        self.bytes += memory::list(&parts, memory::part) + memory::list(&sources, PartSource::bytes);
         match (self.messages.last_mut(), self.sources.last_mut()) {
             (Some(last), Some(known)) if last.role == role => {
                 Arc::make_mut(last).parts.extend(parts);
                 known.extend(sources);
             }
             _ => {
-                self.bytes += size_of::<Message>() + memory::PIECE;
-                self.messages.push(Arc::new(Message { role, parts }));
+                self.bytes += size_of::<PromptMessage>() + memory::PIECE;
+                self.messages.push(Arc::new(PromptMessage { role, parts }));
                 self.sources.push(sources);
             }
         }
@@ -232,10 +253,10 @@ impl Transcript {
     /// The pieces that these spots of the history are; without those that are left out already. A thought
     /// that is refused takes all of them along: they are signed for what stands before them, and that has
     /// changed.
-    pub fn pieces(&self, spots: &[Spot]) -> Vec<Piece> {
-        let part = |spot: &Spot| self.messages.get(spot.message)?.parts.get(spot.part);
-        let piece = |spot: &Spot| self.sources.get(spot.message)?.get(spot.part)?.piece(spot.block);
-        let mut pieces: BTreeSet<Piece> = spots.iter().filter_map(piece).collect();
+    pub fn pieces(&self, spots: &[HistorySpot]) -> Vec<TranscriptPiece> {
+        let part = |spot: &HistorySpot| self.messages.get(spot.message)?.parts.get(spot.part);
+        let piece = |spot: &HistorySpot| self.sources.get(spot.message)?.get(spot.part)?.piece(spot.block);
+        let mut pieces: BTreeSet<TranscriptPiece> = spots.iter().filter_map(piece).collect();
         if spots.iter().filter_map(part).any(is_thought) {
             let parts = self
                 .messages
@@ -250,7 +271,7 @@ impl Transcript {
     }
 
     /// The provider refuses this piece: words stand in its place from now on.
-    fn leave_out(&mut self, piece: Piece, reason: &str) {
+    fn leave_out(&mut self, piece: TranscriptPiece, reason: &str) {
         // Most likely it came late.
         for (message, sources) in self.messages.iter_mut().zip(&mut self.sources).rev() {
             let Some(place) = sources.iter().position(|source| source.holds(piece)) else { continue };
@@ -283,8 +304,8 @@ impl Transcript {
             let message = Arc::make_mut(message);
             let before: usize = message.parts.iter().map(memory::part).sum();
             if whole {
-                message.parts = vec![Part::Content(pieces::removed(reason))];
-                *sources = vec![Source::Ours];
+                message.parts = vec![MessagePart::Content(pieces::removed(reason))];
+                *sources = vec![PartSource::Ours];
             } else {
                 for (part, source) in message.parts.iter_mut().zip(sources).skip(skipped) {
                     pieces::leave_out(part, source, None, reason);
@@ -297,20 +318,20 @@ impl Transcript {
 
     /// About how many bytes of memory it takes.
     pub fn bytes(&self) -> usize {
-        let places = self.messages.capacity() * size_of::<Arc<Message>>();
+        let places = self.messages.capacity() * size_of::<Arc<PromptMessage>>();
         let open = memory::list(&self.open, |(_, id)| memory::text(id));
-        let sources = self.sources.capacity() * size_of::<Vec<Source>>();
+        let sources = self.sources.capacity() * size_of::<Vec<PartSource>>();
         let answer = memory::list(&self.answer, |(part, source)| memory::part(part) + source.bytes());
         size_of::<Self>() + self.bytes + places + sources + open + answer
     }
 
     /// The history.
-    pub fn messages(&self) -> &[Arc<Message>] {
+    pub fn messages(&self) -> &[Arc<PromptMessage>] {
         &self.messages
     }
 
     /// What the thread's model is asked next. Of the built-in tools it is told what `toolbox` holds.
-    pub fn prompt(&self, cast: &Cast<'_>, toolbox: &Toolbox) -> Prompt {
+    pub fn prompt(&self, cast: &ActingAgent<'_>, toolbox: &Toolbox) -> Prompt {
         Prompt {
             model: cast.model.id.clone(),
             system: cast.system.map(String::from).filter(|system| !system.trim().is_empty()),
@@ -321,8 +342,8 @@ impl Transcript {
     }
 }
 
-const fn is_thought(part: &Part) -> bool {
-    matches!(part, Part::Thinking(_))
+const fn is_thought(part: &MessagePart) -> bool {
+    matches!(part, MessagePart::Thinking(_))
 }
 
 /// The name that a call is told by. A model may call what no agent can offer; its provider would refuse to
@@ -336,38 +357,39 @@ fn tool_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Session;
+    use crate::SessionState;
     use alloc::borrow::ToOwned;
     use protocol::{
-        SessionId, Stamp,
+        SessionId, Timestamp,
         agent::{AgentDefinition, SessionAgent},
-        usage::Tokens,
+        usage::RequestTokens,
     };
 
     #[test]
     fn a_history_is_as_long_as_it_was_at_the_last_answer_that_told() {
         let thread = ThreadId::from_bits(1);
         let mut transcript = Transcript::new(thread);
-        let mut apply = |body: Body, private: Option<Private>| {
-            let event = Event { id: EventId::from_bits(7), processed_at: Some(Stamp::from_micros(1)), body };
-            transcript.apply(&Fact { thread, what: What::Event { event, private } });
+        let mut apply = |body: Body, private: Option<PrivatePart>| {
+            let event =
+                Event { id: EventId::from_bits(7), processed_at: Some(Timestamp::from_micros(1)), body };
+            transcript.apply(&Fact { thread, what: FactContent::Event { event, private } });
             transcript.counted
         };
         let ended = |ending, input| {
-            let tokens = Tokens { input, output: 9, cache_read: 2, ..Tokens::default() };
+            let tokens = RequestTokens { input, output: 9, cache_read: 2, ..RequestTokens::default() };
             let model_request_start_id = EventId::from_bits(6);
             let (is_error, model_usage) = (Some(false), tokens.into());
             let body = Body::SpanModelRequestEnd { model_request_start_id, is_error, model_usage };
-            (body, Some(Private::Ended { ending, tokens, opaque: None, held: false }))
+            (body, Some(PrivatePart::Ended { ending, tokens, opaque: None, held: false }))
         };
-        let said = |text: &str| Body::UserMessage { content: alloc::vec![Block::text(text)] };
+        let said = |text: &str| Body::UserMessage { content: alloc::vec![ContentBlock::text(text)] };
         assert_eq!(apply(said("one"), None), None);
-        apply(Body::AgentMessage { content: alloc::vec![Block::text("1")] }, None);
-        let (body, private) = ended(Ending::Answered, 10);
-        let counted = Some(Counted { tokens: 12, messages: 1 });
+        apply(Body::AgentMessage { content: alloc::vec![ContentBlock::text("1")] }, None);
+        let (body, private) = ended(RequestEnding::Answered, 10);
+        let counted = Some(CountedTokens { tokens: 12, messages: 1 });
         assert_eq!(apply(body, private), counted, "what was read, and not what was written");
         assert_eq!(apply(said("two"), None), counted);
-        let (body, private) = ended(Ending::Failed, 90);
+        let (body, private) = ended(RequestEnding::Failed, 90);
         assert_eq!(apply(body, private), counted, "a request that failed says nothing of it");
     }
 
@@ -377,13 +399,13 @@ mod tests {
         let mut transcript = Transcript::new(thread);
         let empty = transcript.bytes();
         for said in 0..100 {
-            let content = alloc::vec![Block::text("y".repeat(1_000))];
+            let content = alloc::vec![ContentBlock::text("y".repeat(1_000))];
             let event = Event {
                 id: EventId::from_bits(said),
-                processed_at: Some(Stamp::from_micros(1)),
+                processed_at: Some(Timestamp::from_micros(1)),
                 body: Body::UserMessage { content },
             };
-            transcript.apply(&Fact { thread, what: What::Event { event, private: None } });
+            transcript.apply(&Fact { thread, what: FactContent::Event { event, private: None } });
         }
         let weighed = transcript.bytes() - empty;
         assert!((100_000..180_000).contains(&weighed), "{weighed}");
@@ -404,7 +426,7 @@ mod tests {
             execution_identity: protocol::agent::ExecutionIdentity::ServiceAccount,
         };
         assert!((5_000..6_000).contains(&memory::agent(&agent)));
-        let session = Session::new(SessionId::from_bits(1), agent.into());
-        assert!((size_of::<Session>()..1_000).contains(&session.bytes()), "without its agent");
+        let session = SessionState::new(SessionId::from_bits(1), agent.into());
+        assert!((size_of::<SessionState>()..1_000).contains(&session.bytes()), "without its agent");
     }
 }

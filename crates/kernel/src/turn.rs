@@ -4,21 +4,21 @@ use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 use protocol::{
     EventId, ThreadId,
-    content::Block,
+    content::ContentBlock,
     event::{Body, Event, FaultKind, RetryStatus, SessionFault},
     limits,
-    prompt::{Failure, Opaque},
-    usage::Tokens,
+    prompt::{ModelFailure, OpaqueState},
+    usage::RequestTokens,
 };
 
 use crate::{
     blame,
-    call::{self, Call, Runner, State},
-    draft::Draft,
-    fact::{Ending, Note, Piece, Private},
+    call::{self, CallRunner, CallState, OpenCall},
+    draft::DecisionDraft,
+    fact::{Note, PrivatePart, RequestEnding, TranscriptPiece},
     mail,
-    retry::{self, Step},
-    thread::{Doing, Stop, Thread},
+    retry::{self, RetryStep},
+    thread::{ThreadActivity, ThreadState, TurnStop},
 };
 
 /// What an interrupted call is answered with (docs/rules.md 4).
@@ -50,14 +50,17 @@ pub(crate) fn unreadable() -> String {
 
 /// At a turn's start and at each tool boundary: takes all that is queued, and asks the model if there is
 /// something to ask it.
-pub(crate) fn go_on(draft: &mut Draft<'_>, thread: ThreadId) {
+pub(crate) fn go_on(draft: &mut DecisionDraft<'_>, thread: ThreadId) {
     let Some(state) = draft.session.thread(thread) else { return };
     match state.doing {
-        Doing::Resting(_) | Doing::Due => {}
-        Doing::Asking(..) | Doing::Calling(_) | Doing::Waiting(_) | Doing::Ended(_) => return,
+        ThreadActivity::Resting(_) | ThreadActivity::Due => {}
+        ThreadActivity::Asking(..)
+        | ThreadActivity::Calling(_)
+        | ThreadActivity::Waiting(_)
+        | ThreadActivity::Ended(_) => return,
     }
     mail::take(draft, thread);
-    if draft.session.thread(thread).is_some_and(|state| state.doing == Doing::Due) {
+    if draft.session.thread(thread).is_some_and(|state| state.doing == ThreadActivity::Due) {
         ask(draft, thread);
     }
 }
@@ -65,12 +68,12 @@ pub(crate) fn go_on(draft: &mut Draft<'_>, thread: ThreadId) {
 /// Hands a message or mail to a thread: taken at once by one that rests, else queued. Whether there is room
 /// in the queue is the caller's question.
 pub(crate) fn hand_over(
-    draft: &mut Draft<'_>,
+    draft: &mut DecisionDraft<'_>,
     to: ThreadId,
     body: Body,
-    private: Option<Private>,
+    private: Option<PrivatePart>,
 ) -> EventId {
-    if draft.session.thread(to).is_some_and(Thread::rests) {
+    if draft.session.thread(to).is_some_and(ThreadState::rests) {
         let id = draft.say_with(to, body, private);
         go_on(draft, to);
         return id;
@@ -83,21 +86,21 @@ pub(crate) fn hand_over(
 
 /// The turn may be over: goes on with what is queued; else, if this is a child, its parent is to be told.
 /// `why` says what was wrong with a turn that could not go on.
-pub(crate) fn rest(draft: &mut Draft<'_>, thread: ThreadId, why: &str) {
+pub(crate) fn rest(draft: &mut DecisionDraft<'_>, thread: ThreadId, why: &str) {
     let child = draft.session.thread(thread).is_some_and(|state| state.parent.is_some());
-    let doing = |draft: &Draft<'_>| draft.session.thread(thread).map(|state| state.doing.clone());
+    let doing = |draft: &DecisionDraft<'_>| draft.session.thread(thread).map(|state| state.doing.clone());
     // A child whose model cannot be asked ends, whatever is queued for it.
-    if !child || doing(draft) != Some(Doing::Resting(Stop::Exhausted)) {
+    if !child || doing(draft) != Some(ThreadActivity::Resting(TurnStop::Exhausted)) {
         go_on(draft, thread);
     }
-    if child && matches!(doing(draft), Some(Doing::Resting(_))) {
+    if child && matches!(doing(draft), Some(ThreadActivity::Resting(_))) {
         draft.ended.push_back((thread, why.into()));
     }
 }
 
 /// Why a turn may make no further request, if it may not (the runaway guards of docs/rules.md 4).
-fn runaway(thread: &Thread) -> Option<String> {
-    let Thread { requests, cut_off, unread, .. } = thread;
+fn runaway(thread: &ThreadState) -> Option<String> {
+    let ThreadState { requests, cut_off, unread, .. } = thread;
     if *requests >= limits::REQUESTS_PER_TURN {
         return Some(format!("the turn was ended after {requests} model requests; send a message to go on"));
     }
@@ -116,7 +119,7 @@ fn runaway(thread: &Thread) -> Option<String> {
 }
 
 /// Starts a model request, unless the turn has run away.
-pub(crate) fn ask(draft: &mut Draft<'_>, thread: ThreadId) {
+pub(crate) fn ask(draft: &mut DecisionDraft<'_>, thread: ThreadId) {
     if let Some(message) = draft.session.thread(thread).and_then(runaway) {
         let error = SessionFault {
             kind: FaultKind::ToolUseLimitReached,
@@ -128,108 +131,118 @@ pub(crate) fn ask(draft: &mut Draft<'_>, thread: ThreadId) {
         return rest(draft, thread, &message);
     }
     let seed = crate::Seed::new(draft.dice.draw());
-    let private = Private::Request { seed, position: draft.position() };
+    let private = PrivatePart::Request { seed, position: draft.position() };
     draft.say_with(thread, Body::SpanModelRequestStart, Some(private));
 }
 
 /// Ends the open request of `thread`, if there is one, which brought no answer.
-pub(crate) fn end_request(draft: &mut Draft<'_>, thread: ThreadId, ending: Ending, tokens: Tokens) {
+pub(crate) fn end_request(
+    draft: &mut DecisionDraft<'_>,
+    thread: ThreadId,
+    ending: RequestEnding,
+    tokens: RequestTokens,
+) {
     end_with(draft, thread, ending, tokens, None);
 }
 
 /// Ends the open request of `thread`, if there is one, with what only the provider can read of its answer.
 pub(crate) fn end_with(
-    draft: &mut Draft<'_>,
+    draft: &mut DecisionDraft<'_>,
     thread: ThreadId,
-    ending: Ending,
-    tokens: Tokens,
-    opaque: Option<Opaque<EventId>>,
+    ending: RequestEnding,
+    tokens: RequestTokens,
+    opaque: Option<OpaqueState<EventId>>,
 ) {
-    let Some(Doing::Asking(request, calls)) = draft.session.thread(thread).map(|state| &state.doing) else {
+    let Some(ThreadActivity::Asking(request, calls)) = draft.session.thread(thread).map(|state| &state.doing)
+    else {
         return;
     };
     let (request, held) = (*request, call::are_mixed(calls));
     let is_error = match ending {
-        Ending::Answered | Ending::Refused { .. } | Ending::Paused | Ending::CutOff | Ending::Unread => false,
-        Ending::Failed | Ending::Cut => true,
+        RequestEnding::Answered
+        | RequestEnding::Refused { .. }
+        | RequestEnding::Paused
+        | RequestEnding::CutOff
+        | RequestEnding::Unread => false,
+        RequestEnding::Failed | RequestEnding::Cut => true,
     };
     let body = Body::SpanModelRequestEnd {
         model_request_start_id: request.id,
         is_error: Some(is_error),
         model_usage: tokens.into(),
     };
-    draft.say_with(thread, body, Some(Private::Ended { ending, tokens, opaque, held }));
+    draft.say_with(thread, body, Some(PrivatePart::Ended { ending, tokens, opaque, held }));
 }
 
 /// The open request failed: it is asked again, later or without what was refused, or the turn is over.
 /// `named` is what the provider names as that. It is made `attempts` times in all at most.
 pub(crate) fn failed(
-    draft: &mut Draft<'_>,
+    draft: &mut DecisionDraft<'_>,
     thread: ThreadId,
-    failure: &Failure,
-    named: Vec<Piece>,
+    failure: &ModelFailure,
+    named: Vec<TranscriptPiece>,
     attempts: u32,
 ) {
-    end_request(draft, thread, Ending::Failed, failure.tokens);
+    end_request(draft, thread, RequestEnding::Failed, failure.tokens);
     let seed = crate::Seed::new(draft.dice.draw());
     let Some(state) = draft.session.thread(thread) else { return };
     let step = retry::step(failure, &named, state, attempts, seed);
     let retry_status = match step {
-        Step::Later(_) | Step::Without => RetryStatus::Retrying,
-        Step::Blamed | Step::Over => RetryStatus::Exhausted,
+        RetryStep::Later(_) | RetryStep::Without => RetryStatus::Retrying,
+        RetryStep::Blamed | RetryStep::Over => RetryStatus::Exhausted,
     };
     let message = blame::told(failure, &step, &named, state.blamed, state.parent.is_some());
     let error = SessionFault { kind: retry::fault(failure.class), message, retry_status };
     draft.say(thread, Body::SessionError { error });
     let reason = blame::reason(failure.class).into();
     match step {
-        Step::Later(pause) => {
+        RetryStep::Later(pause) => {
             let until = draft.at.after(pause);
             draft.note(thread, Note::Retry { until });
         }
-        Step::Without => {
+        RetryStep::Without => {
             draft.note(thread, Note::LeftOut { pieces: named, reason });
             ask(draft, thread);
         }
-        Step::Blamed => {
+        RetryStep::Blamed => {
             draft.note(thread, Note::Blamed { reason });
             rest(draft, thread, &failure.message);
         }
-        Step::Over => rest(draft, thread, &failure.message),
+        RetryStep::Over => rest(draft, thread, &failure.message),
     }
 }
 
 /// Answers an open call in the server's own name, as an error that the model reads (docs/rules.md 5).
-pub(crate) fn close(draft: &mut Draft<'_>, thread: ThreadId, call: &Call, text: &str) {
-    let content = Some(vec![Block::text(text)]);
+pub(crate) fn close(draft: &mut DecisionDraft<'_>, thread: ThreadId, call: &OpenCall, text: &str) {
+    let content = Some(vec![ContentBlock::text(text)]);
     let body = match call.state {
-        State::Errand | State::Waits(_) => {
-            return mail::answer(draft, thread, call.id, vec![Block::text(text)], true);
+        CallState::Errand | CallState::Waits(_) => {
+            return mail::answer(draft, thread, call.id, vec![ContentBlock::text(text)], true);
         }
-        State::Client => Body::UserCustomToolResult {
+        CallState::Client => Body::UserCustomToolResult {
             custom_tool_use_id: call.id,
             content,
             is_error: Some(true),
             session_thread_id: None,
         },
-        State::Asked(runner)
-        | State::Allowed(runner)
-        | State::Denied(runner, _)
-        | State::Ready(runner)
-        | State::Turn(runner)
-        | State::Started(runner) => runner.result(call.id, content, true),
-        State::Nobody => Body::AgentToolResult { tool_use_id: call.id, content, is_error: Some(true) },
+        CallState::Asked(runner)
+        | CallState::Allowed(runner)
+        | CallState::Denied(runner, _)
+        | CallState::Ready(runner)
+        | CallState::Turn(runner)
+        | CallState::Started(runner) => runner.result(call.id, content, true),
+        CallState::Nobody => Body::AgentToolResult { tool_use_id: call.id, content, is_error: Some(true) },
     };
     draft.say(thread, body);
 }
 
 /// A client has settled a call of `thread`: once that was the last that needs the client, what a person
 /// refused is answered (docs/rules.md 4), and the turn goes on if nothing is left.
-pub(crate) fn settled(draft: &mut Draft<'_>, thread: ThreadId) {
+pub(crate) fn settled(draft: &mut DecisionDraft<'_>, thread: ThreadId) {
     let calls = calls(draft, thread);
     if !calls.iter().any(|call| call.state.needs_client()) {
         for call in calls {
-            if let State::Denied(runner, message) = &call.state {
+            if let CallState::Denied(runner, message) = &call.state {
                 close(draft, thread, &call, &denied(*runner, message.as_deref()));
             }
         }
@@ -237,26 +250,26 @@ pub(crate) fn settled(draft: &mut Draft<'_>, thread: ThreadId) {
     go_on(draft, thread);
 }
 
-fn denied(runner: Runner, message: Option<&str>) -> String {
+fn denied(runner: CallRunner, message: Option<&str>) -> String {
     let reason = message.map(str::trim).filter(|message| !message.is_empty());
     let reason = reason.map_or(String::new(), |message| format!(" Rejection message: {message}"));
     format!("Permission to use {} has been rejected.{reason}", runner.name())
 }
 
-fn calls(draft: &Draft<'_>, thread: ThreadId) -> Vec<Call> {
+fn calls(draft: &DecisionDraft<'_>, thread: ThreadId) -> Vec<OpenCall> {
     draft.session.thread(thread).map(|state| state.calls().to_vec()).unwrap_or_default()
 }
 
 /// Stops a thread: the request is cut, open calls are answered, queued mail is filed. The caller says the
 /// interrupt itself.
-pub(crate) fn stop(draft: &mut Draft<'_>, thread: ThreadId) {
+pub(crate) fn stop(draft: &mut DecisionDraft<'_>, thread: ThreadId) {
     cut(draft, thread, INTERRUPTED);
     mail::file(draft, thread);
 }
 
 /// Cuts the request and answers the open calls with `text`.
-pub(crate) fn cut(draft: &mut Draft<'_>, thread: ThreadId, text: &str) {
-    end_request(draft, thread, Ending::Cut, Tokens::default());
+pub(crate) fn cut(draft: &mut DecisionDraft<'_>, thread: ThreadId, text: &str) {
+    end_request(draft, thread, RequestEnding::Cut, RequestTokens::default());
     for call in calls(draft, thread) {
         close(draft, thread, &call, text);
     }
@@ -269,10 +282,10 @@ pub(crate) fn no_such_tool(name: &str) -> String {
 
 /// The server stopped: a request that was open is closed and asked again; a call that may have done
 /// something is answered as unknown, and one that only reads or had not begun simply runs (docs/rules.md 2).
-pub(crate) fn recover(draft: &mut Draft<'_>, thread: ThreadId) {
+pub(crate) fn recover(draft: &mut DecisionDraft<'_>, thread: ThreadId) {
     if draft.session.thread(thread).is_some_and(|state| state.request().is_some()) {
-        end_request(draft, thread, Ending::Cut, Tokens::default());
-        if draft.session.thread(thread).is_some_and(|state| state.doing == Doing::Due) {
+        end_request(draft, thread, RequestEnding::Cut, RequestTokens::default());
+        if draft.session.thread(thread).is_some_and(|state| state.doing == ThreadActivity::Due) {
             ask(draft, thread);
         }
         return;
@@ -286,7 +299,7 @@ pub(crate) fn recover(draft: &mut Draft<'_>, thread: ThreadId) {
 }
 
 /// Records an answer to a call that has been answered before: no effect (docs/rules.md 4).
-pub(crate) fn record_again(draft: &mut Draft<'_>, thread: ThreadId, body: Body) -> EventId {
-    draft.flash(thread);
+pub(crate) fn record_again(draft: &mut DecisionDraft<'_>, thread: ThreadId, body: Body) -> EventId {
+    draft.show_noop(thread);
     draft.say(thread, body)
 }

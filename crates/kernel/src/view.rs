@@ -4,10 +4,10 @@ use alloc::borrow::Cow;
 
 use protocol::{
     ThreadId,
-    event::{Body, Event, Permission},
+    event::{Body, CallPermission, Event},
 };
 
-use crate::fact::{Fact, Note, What};
+use crate::fact::{Fact, FactContent, Note};
 
 /// Who looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub enum Viewer {
 /// The processed event that `viewer` sees of `fact`.
 pub fn event(fact: &Fact, viewer: Viewer) -> Option<Cow<'_, Event>> {
     match &fact.what {
-        What::Event { event, .. } => shown(fact.thread, event, viewer),
-        What::Note { .. } => None,
+        FactContent::Event { event, .. } => shown(fact.thread, event, viewer),
+        FactContent::Note { .. } => None,
     }
 }
 
@@ -37,18 +37,18 @@ pub fn into_event(fact: Fact, viewer: Viewer) -> Option<Event> {
         Cow::Owned(event) => Some(event),
     };
     match fact.what {
-        What::Event { event, .. } => Some(other.unwrap_or(event)),
-        What::Note { .. } => None,
+        FactContent::Event { event, .. } => Some(other.unwrap_or(event)),
+        FactContent::Note { .. } => None,
     }
 }
 
 /// The queued copy that `viewer`'s stream shows of `fact`: no cursor moves with it (docs/rules.md 7).
 pub fn queued(fact: &Fact, viewer: Viewer) -> Option<&Event> {
     match &fact.what {
-        What::Note { note: Note::Queued { event, .. }, .. } => {
+        FactContent::Note { note: Note::Queued { event, .. }, .. } => {
             waits(fact.thread, event, viewer).then_some(event)
         }
-        What::Note { .. } | What::Event { .. } => None,
+        FactContent::Note { .. } | FactContent::Event { .. } => None,
     }
 }
 
@@ -79,8 +79,8 @@ fn crosses(thread: ThreadId, event: &Event) -> Option<Cow<'_, Event>> {
         | Body::SessionThreadStatusRescheduled { .. }
         | Body::SessionThreadStatusTerminated { .. }
         | Body::UserInterrupt { .. } => return Some(Cow::Borrowed(event)),
-        Body::AgentToolUse { evaluated_permission: Some(Permission::Ask), .. }
-        | Body::AgentMcpToolUse { evaluated_permission: Some(Permission::Ask), .. }
+        Body::AgentToolUse { evaluated_permission: Some(CallPermission::Ask), .. }
+        | Body::AgentMcpToolUse { evaluated_permission: Some(CallPermission::Ask), .. }
         | Body::AgentCustomToolUse { .. }
         | Body::UserToolConfirmation { .. }
         | Body::UserCustomToolResult { .. }

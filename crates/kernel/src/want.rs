@@ -3,12 +3,12 @@
 
 use alloc::collections::BTreeSet;
 
-use protocol::{EventId, Stamp, ThreadId};
+use protocol::{EventId, ThreadId, Timestamp};
 
 use crate::{
-    call::{Call, Runner},
-    session::Session,
-    thread::Doing,
+    call::{CallRunner, OpenCall},
+    session::SessionState,
+    thread::ThreadActivity,
 };
 
 /// Something the outside should be doing now. Derived, never stored.
@@ -28,36 +28,36 @@ pub enum Want {
         /// The event of the call; it holds the input.
         call: EventId,
         /// Who runs it.
-        runner: Runner,
+        runner: CallRunner,
     },
     /// Come back at this time.
     Wake {
         /// The thread that waits.
         thread: ThreadId,
         /// When.
-        at: Stamp,
+        at: Timestamp,
     },
 }
 
 /// What the outside should be doing now for `session`.
-pub fn wants(session: &Session) -> BTreeSet<Want> {
+pub fn wants(session: &SessionState) -> BTreeSet<Want> {
     let mut wants = BTreeSet::new();
     for thread in session.threads() {
         let id = thread.id;
         match &thread.doing {
-            Doing::Asking(request, _) => {
+            ThreadActivity::Asking(request, _) => {
                 wants.insert(Want::Ask { thread: id, request: request.id });
             }
-            Doing::Calling(calls) => {
-                let run = |call: &Call| {
+            ThreadActivity::Calling(calls) => {
+                let run = |call: &OpenCall| {
                     call.state.running().map(|runner| Want::Run { thread: id, call: call.id, runner })
                 };
                 wants.extend(calls.iter().filter_map(run));
             }
-            Doing::Waiting(until) => {
+            ThreadActivity::Waiting(until) => {
                 wants.insert(Want::Wake { thread: id, at: *until });
             }
-            Doing::Resting(_) | Doing::Due | Doing::Ended(_) => {}
+            ThreadActivity::Resting(_) | ThreadActivity::Due | ThreadActivity::Ended(_) => {}
         }
     }
     wants

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{loose::count, problem::Problem};
+use crate::{loose::count, problem::ProviderProblem};
 
 /// Members that are there only where something failed.
 const FAILURES: [&str; 9] = [
@@ -38,7 +38,7 @@ pub(crate) fn is_error(name: &[u8], value: &Value, carries: bool) -> bool {
                 || told(&KINDS, |kind| kind.as_str().is_some_and(is_named))
                 || told(&CODES, is_status)
                 || told(&["status"], is_status)
-                || told(&CODES, is_code) && !Problem::of(value).message().is_empty())
+                || told(&CODES, is_code) && !ProviderProblem::of(value).message().is_empty())
 }
 
 fn told_in(value: &Value, keys: &[&str], says: fn(&Value) -> bool) -> bool {
@@ -103,7 +103,7 @@ mod tests {
             json!({"choices": [], "base_resp": {"status_code": 1002, "status_msg": "died"}}),
         ] {
             assert!(is_error(b"", &error, false), "{error}");
-            assert_eq!(Problem::of(&error).message(), "died", "{error}");
+            assert_eq!(ProviderProblem::of(&error).message(), "died", "{error}");
         }
         for name in ["error", "exception", "modelStreamErrorException", "response.failed"] {
             assert!(is_error(name.as_bytes(), &json!({}), false), "{name}");

@@ -9,11 +9,14 @@ use std::sync::Arc;
 
 use protocol::{
     Object,
-    content::Block,
-    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Message, Part, Prompt, ToolSpec},
-    roster::Errand,
-    routes::{Offered, Route},
-    usage::Tokens,
+    content::ContentBlock,
+    prompt::{
+        AnswerBlock, AnswerDelta, AnswerStop, DeltaKind, MessagePart, ModelAnswer, Prompt, PromptMessage,
+        ToolSpec,
+    },
+    roster::DelegationTool,
+    routes::{OfferedModel, Route},
+    usage::RequestTokens,
 };
 use serde_json::{Value, json};
 
@@ -31,41 +34,44 @@ const QUOTE_CHARS: usize = 120;
 const FILE_LIKE: [&str; 3] = ["path", "file", "name"];
 
 /// The script has one name: the route's own, or if that is a pattern, the one it is known by.
-pub(crate) fn offered(route: &Route) -> Vec<Offered> {
+pub(crate) fn offered(route: &Route) -> Vec<OfferedModel> {
     let name = if route.pattern.ends_with('*') { NAME } else { &route.pattern };
     let answers = route.answers(name);
     answers
-        .then(|| Offered { id: name.to_owned(), display_name: None, created_at: None })
+        .then(|| OfferedModel { id: name.to_owned(), display_name: None, created_at: None })
         .into_iter()
         .collect()
 }
 
 /// Answers the prompt word by word.
-pub(crate) async fn ask(prompt: &Prompt, deltas: &mut (dyn FnMut(Delta) + Send)) -> Answer {
+pub(crate) async fn ask(prompt: &Prompt, deltas: &mut (dyn FnMut(AnswerDelta) + Send)) -> ModelAnswer {
     let answer = script(prompt);
     for (index, block) in answer.blocks.iter().enumerate() {
         match block {
             AnswerBlock::Text { text } => {
-                deltas(Delta::Start { index, kind: DeltaKind::Text });
+                deltas(AnswerDelta::Start { index, kind: DeltaKind::Text });
                 for word in text.split_inclusive(char::is_whitespace) {
                     tokio::time::sleep(PACE).await;
-                    deltas(Delta::Text { index, text: word.to_owned() });
+                    deltas(AnswerDelta::Text { index, text: word.to_owned() });
                 }
             }
-            AnswerBlock::ToolUse { .. } => deltas(Delta::Start { index, kind: DeltaKind::ToolUse }),
-            AnswerBlock::Thinking { .. } => deltas(Delta::Start { index, kind: DeltaKind::Thinking }),
+            AnswerBlock::ToolUse { .. } => deltas(AnswerDelta::Start { index, kind: DeltaKind::ToolUse }),
+            AnswerBlock::Thinking { .. } => deltas(AnswerDelta::Start { index, kind: DeltaKind::Thinking }),
         }
     }
     answer
 }
 
 /// The whole answer, at once.
-fn script(prompt: &Prompt) -> Answer {
+fn script(prompt: &Prompt) -> ModelAnswer {
     let parts = prompt.messages.last().map_or(&[][..], |message| message.parts.as_slice());
     let said = texts(parts);
     let results: Vec<String> = parts.iter().filter_map(|part| seen(part, &prompt.messages)).collect();
-    let own = |tool: &&Arc<ToolSpec>| Errand::named(&tool.name).is_none();
-    let leads = prompt.tools.iter().find(|tool| Errand::named(&tool.name) == Some(Errand::CreateAgent));
+    let own = |tool: &&Arc<ToolSpec>| DelegationTool::named(&tool.name).is_none();
+    let leads = prompt
+        .tools
+        .iter()
+        .find(|tool| DelegationTool::named(&tool.name) == Some(DelegationTool::CreateAgent));
     let (text, calls) = match (leads, prompt.tools.iter().find(own)) {
         (Some(_), _) if said.starts_with(LETTER) => (heard(&said), Vec::new()),
         (Some(_), _) if !results.is_empty() => (started(results.len()), Vec::new()),
@@ -75,13 +81,13 @@ fn script(prompt: &Prompt) -> Answer {
         (None, None) => (echoed(&said), Vec::new()),
     };
     let stop = if calls.is_empty() { AnswerStop::EndTurn } else { AnswerStop::ToolUse };
-    let tokens = Tokens { input: words_of(prompt), output: words(&text), ..Tokens::default() };
+    let tokens = RequestTokens { input: words_of(prompt), output: words(&text), ..RequestTokens::default() };
     let blocks = core::iter::once(AnswerBlock::Text { text }).chain(calls).collect();
-    Answer { blocks, stop, tokens, opaque: None }
+    ModelAnswer { blocks, stop, tokens, opaque: None }
 }
 
 /// Gives each agent that may be called its task.
-fn delegated(create: &ToolSpec, said: &str, history: &[Arc<Message>]) -> (String, Vec<AnswerBlock>) {
+fn delegated(create: &ToolSpec, said: &str, history: &[Arc<PromptMessage>]) -> (String, Vec<AnswerBlock>) {
     let names =
         create.input_schema.get("properties").and_then(|properties| properties.pointer("/agent/enum"));
     let names = names.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
@@ -134,7 +140,7 @@ fn echoed(said: &str) -> String {
     )
 }
 
-fn call(tool: &ToolSpec, said: &str, history: &[Arc<Message>]) -> (String, Vec<AnswerBlock>) {
+fn call(tool: &ToolSpec, said: &str, history: &[Arc<PromptMessage>]) -> (String, Vec<AnswerBlock>) {
     let input = input(&tool.input_schema, said);
     let text = format!(
         "I am heddle-demo, a built-in script and not a language model. I call `{}` with {}.",
@@ -146,23 +152,23 @@ fn call(tool: &ToolSpec, said: &str, history: &[Arc<Message>]) -> (String, Vec<A
 }
 
 /// Calls are numbered through the history, so that no id comes twice.
-fn next_id(history: &[Arc<Message>], further: usize) -> String {
+fn next_id(history: &[Arc<PromptMessage>], further: usize) -> String {
     let parts = history.iter().flat_map(|message| &message.parts);
-    let earlier = parts.filter(|part| matches!(part, Part::ToolUse { .. }));
+    let earlier = parts.filter(|part| matches!(part, MessagePart::ToolUse { .. }));
     format!("toolu_demo_{}", earlier.count() + further + 1)
 }
 
 /// What a tool's result says, in one sentence or two.
-fn seen(part: &Part, history: &[Arc<Message>]) -> Option<String> {
-    let Part::ToolResult { id, content, is_error } = part else { return None };
+fn seen(part: &MessagePart, history: &[Arc<PromptMessage>]) -> Option<String> {
+    let MessagePart::ToolResult { id, content, is_error } = part else { return None };
     let calls = history.iter().rev().flat_map(|message| &message.parts);
     let mut names = calls.filter_map(|part| match part {
-        Part::ToolUse { id: other, name, .. } if other == id => Some(name.as_str()),
-        Part::ToolUse { .. }
-        | Part::Content(_)
-        | Part::Thinking(_)
-        | Part::Beside { .. }
-        | Part::ToolResult { .. } => None,
+        MessagePart::ToolUse { id: other, name, .. } if other == id => Some(name.as_str()),
+        MessagePart::ToolUse { .. }
+        | MessagePart::Content(_)
+        | MessagePart::Thinking(_)
+        | MessagePart::Beside { .. }
+        | MessagePart::ToolResult { .. } => None,
     });
     let name = names.next().unwrap_or("the tool");
     let text = blocks(content.iter());
@@ -183,22 +189,26 @@ fn reported(results: &[String], said: &str) -> String {
     format!("{}{meanwhile} A script sees no more than that; a language model would.", results.join(" "))
 }
 
-fn blocks<'a>(blocks: impl Iterator<Item = &'a Block>) -> String {
+fn blocks<'a>(blocks: impl Iterator<Item = &'a ContentBlock>) -> String {
     let texts: Vec<&str> = blocks
         .filter_map(|block| match block {
-            Block::Text { text } => Some(text.as_str()),
-            Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } | Block::Redacted => {
-                None
-            }
+            ContentBlock::Text { text } => Some(text.as_str()),
+            ContentBlock::Image { .. }
+            | ContentBlock::Document { .. }
+            | ContentBlock::SearchResult { .. }
+            | ContentBlock::Redacted => None,
         })
         .collect();
     texts.join("\n")
 }
 
-fn texts(parts: &[Part]) -> String {
+fn texts(parts: &[MessagePart]) -> String {
     blocks(parts.iter().filter_map(|part| match part {
-        Part::Content(block) => Some(block),
-        Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } | Part::ToolResult { .. } => None,
+        MessagePart::Content(block) => Some(block),
+        MessagePart::Thinking(_)
+        | MessagePart::Beside { .. }
+        | MessagePart::ToolUse { .. }
+        | MessagePart::ToolResult { .. } => None,
     }))
     .trim()
     .to_owned()
@@ -209,10 +219,10 @@ fn words(text: &str) -> u64 {
 }
 
 fn words_of(prompt: &Prompt) -> u64 {
-    let part = |part: &Part| match part {
-        Part::Content(block) => words(&blocks([block].into_iter())),
-        Part::ToolResult { content, .. } => words(&blocks(content.iter())),
-        Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => 0,
+    let part = |part: &MessagePart| match part {
+        MessagePart::Content(block) => words(&blocks([block].into_iter())),
+        MessagePart::ToolResult { content, .. } => words(&blocks(content.iter())),
+        MessagePart::Thinking(_) | MessagePart::Beside { .. } | MessagePart::ToolUse { .. } => 0,
     };
     let history = prompt.messages.iter().flat_map(|message| &message.parts).map(part).sum::<u64>();
     history + prompt.system.as_deref().map_or(0, words)
@@ -317,7 +327,7 @@ fn has_extension(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::prompt::Role;
+    use protocol::prompt::MessageRole;
     use tokio::time::Instant;
 
     fn object(value: Value) -> Object {
@@ -333,25 +343,25 @@ mod tests {
         ToolSpec { name: "read_file".to_owned(), description: "Reads a file.".to_owned(), input_schema }
     }
 
-    fn user(parts: Vec<Part>) -> Message {
-        Message { role: Role::User, parts }
+    fn user(parts: Vec<MessagePart>) -> PromptMessage {
+        PromptMessage { role: MessageRole::User, parts }
     }
 
-    fn text(text: &str) -> Part {
-        Part::Content(Block::text(text))
+    fn text(text: &str) -> MessagePart {
+        MessagePart::Content(ContentBlock::text(text))
     }
 
-    fn called(id: &str) -> Message {
+    fn called(id: &str) -> PromptMessage {
         let input = object(json!({"path": "README.md"}));
-        let call = Part::ToolUse { id: id.to_owned(), name: "read_file".to_owned(), input };
-        Message { role: Role::Assistant, parts: vec![call] }
+        let call = MessagePart::ToolUse { id: id.to_owned(), name: "read_file".to_owned(), input };
+        PromptMessage { role: MessageRole::Assistant, parts: vec![call] }
     }
 
-    fn result(id: &str, result: &str, is_error: bool) -> Part {
-        Part::ToolResult { id: id.to_owned(), content: vec![Block::text(result)], is_error }
+    fn result(id: &str, result: &str, is_error: bool) -> MessagePart {
+        MessagePart::ToolResult { id: id.to_owned(), content: vec![ContentBlock::text(result)], is_error }
     }
 
-    fn prompt(tools: Vec<ToolSpec>, messages: Vec<Message>) -> Prompt {
+    fn prompt(tools: Vec<ToolSpec>, messages: Vec<PromptMessage>) -> Prompt {
         Prompt {
             model: "heddle-demo".to_owned(),
             system: Some("be brief".to_owned()),
@@ -369,7 +379,7 @@ mod tests {
         let input = Some(object(json!({"path": "README.md"})));
         assert_eq!(
             answer,
-            Answer {
+            ModelAnswer {
                 blocks: vec![
                     AnswerBlock::Text { text: text.to_owned() },
                     AnswerBlock::ToolUse {
@@ -379,7 +389,7 @@ mod tests {
                     },
                 ],
                 stop: AnswerStop::ToolUse,
-                tokens: Tokens { input: 6, output: 16, ..Tokens::default() },
+                tokens: RequestTokens { input: 6, output: 16, ..RequestTokens::default() },
                 opaque: None,
             }
         );
@@ -397,7 +407,7 @@ mod tests {
                     Meanwhile you wrote: “quick!” A script sees no more than that; a language model would.";
         assert_eq!(answer.blocks, [AnswerBlock::Text { text: said.to_owned() }]);
         assert_eq!(answer.stop, AnswerStop::EndTurn);
-        history.push(Message { role: Role::Assistant, parts: vec![text(said)] });
+        history.push(PromptMessage { role: MessageRole::Assistant, parts: vec![text(said)] });
         history.push(user(vec![text("Again: src/main.rs")]));
         let again = script(&prompt(vec![reader()], history));
         let input = Some(object(json!({"path": "src/main.rs"})));
@@ -408,7 +418,7 @@ mod tests {
 
     #[test]
     fn a_failed_or_silent_result_is_told_as_such() {
-        let told = |result: Part| {
+        let told = |result: MessagePart| {
             let history = vec![user(vec![text("x")]), called("t"), user(vec![result])];
             script(&prompt(vec![reader()], history)).blocks
         };
@@ -427,8 +437,9 @@ mod tests {
         let said = "I am heddle-demo, a built-in script and not a language model. \
                     Your message has 1 line, 2 words and 9 characters. It begins: “hello you”";
         assert_eq!(answer.blocks, [AnswerBlock::Text { text: said.to_owned() }]);
-        let mut expected = vec![Delta::Start { index: 0, kind: DeltaKind::Text }];
-        let pieces = said.split_inclusive(' ').map(|word| Delta::Text { index: 0, text: word.to_owned() });
+        let mut expected = vec![AnswerDelta::Start { index: 0, kind: DeltaKind::Text }];
+        let pieces =
+            said.split_inclusive(' ').map(|word| AnswerDelta::Text { index: 0, text: word.to_owned() });
         expected.extend(pieces);
         assert_eq!(heard, expected);
         assert!(begun.elapsed() >= PACE * 25, "{:?}", begun.elapsed());
@@ -458,7 +469,7 @@ mod tests {
         assert_eq!((&answer.blocks[1..], answer.stop), (&calls[..], AnswerStop::ToolUse));
         history.push(called("toolu_demo_1"));
         history.push(user(vec![result("toolu_demo_1", "{}", false)]));
-        let told = |history: &[Message]| script(&prompt(vec![create()], history.to_vec())).blocks;
+        let told = |history: &[PromptMessage]| script(&prompt(vec![create()], history.to_vec())).blocks;
         let said = |said: &str| vec![AnswerBlock::Text { text: said.to_owned() }];
         assert_eq!(told(&history), said("I have started one agent. Its report will come as a message."));
         let letters = "Message from writer (sthr_1):\ndone\nMessage from reader (sthr_2):\n\nx\ny";

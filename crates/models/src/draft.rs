@@ -3,8 +3,8 @@
 use protocol::{
     Object,
     limits::{self, ANSWER_BYTES},
-    prompt::{AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass},
-    usage::Tokens,
+    prompt::{AnswerBlock, AnswerDelta, AnswerStop, DeltaKind, FailureClass, ModelFailure},
+    usage::RequestTokens,
 };
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ const BLOCK_BYTES: usize = 256;
 
 /// A block that is being written.
 #[derive(Debug)]
-pub(crate) enum Writing {
+pub(crate) enum WritingBlock {
     Text(String),
     /// Kept as the provider gave it.
     Thinking(Object),
@@ -30,27 +30,27 @@ pub(crate) enum Writing {
 
 /// The blocks so far.
 #[derive(Debug, Default)]
-pub(crate) struct Draft {
-    blocks: Vec<Writing>,
+pub(crate) struct PartialAnswer {
+    blocks: Vec<WritingBlock>,
     bytes: usize,
     said: usize,
 }
 
-impl Draft {
+impl PartialAnswer {
     /// Makes room for further content. `tokens` is what the request has cost so far.
-    pub(crate) fn grow(&mut self, bytes: usize, tokens: Tokens) -> Result<(), Failure> {
+    pub(crate) fn grow(&mut self, bytes: usize, tokens: RequestTokens) -> Result<(), ModelFailure> {
         self.said = self.said.saturating_add(bytes);
         self.hold(bytes, tokens)
     }
 
     /// Makes room for what is kept and is no content.
-    pub(crate) fn hold(&mut self, bytes: usize, tokens: Tokens) -> Result<(), Failure> {
+    pub(crate) fn hold(&mut self, bytes: usize, tokens: RequestTokens) -> Result<(), ModelFailure> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes <= ANSWER_BYTES {
             return Ok(());
         }
         let message = format!("The model's answer is larger than {ANSWER_BYTES} bytes.");
-        Err(Failure {
+        Err(ModelFailure {
             class: FailureClass::Unusable,
             status: None,
             message,
@@ -61,7 +61,7 @@ impl Draft {
     }
 
     /// Makes room for one more block.
-    pub(crate) fn grow_block(&mut self, tokens: Tokens) -> Result<(), Failure> {
+    pub(crate) fn grow_block(&mut self, tokens: RequestTokens) -> Result<(), ModelFailure> {
         self.hold(BLOCK_BYTES, tokens)
     }
 
@@ -71,46 +71,50 @@ impl Draft {
     }
 
     /// Begins a block; gives its place.
-    pub(crate) fn open(&mut self, block: Writing, deltas: &mut (dyn FnMut(Delta) + Send)) -> usize {
+    pub(crate) fn open(
+        &mut self,
+        block: WritingBlock,
+        deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> usize {
         let index = self.blocks.len();
         let kind = match &block {
-            Writing::Text(_) => DeltaKind::Text,
-            Writing::Thinking(_) => DeltaKind::Thinking,
-            Writing::ToolUse { .. } => DeltaKind::ToolUse,
+            WritingBlock::Text(_) => DeltaKind::Text,
+            WritingBlock::Thinking(_) => DeltaKind::Thinking,
+            WritingBlock::ToolUse { .. } => DeltaKind::ToolUse,
         };
         self.blocks.push(block);
-        deltas(Delta::Start { index, kind });
+        deltas(AnswerDelta::Start { index, kind });
         index
     }
 
     /// Goes on with the text block at `index`; what is no text block is left alone.
-    pub(crate) fn say(&mut self, index: usize, text: String, deltas: &mut (dyn FnMut(Delta) + Send)) {
-        if let Some(Writing::Text(whole)) = self.blocks.get_mut(index)
+    pub(crate) fn say(&mut self, index: usize, text: String, deltas: &mut (dyn FnMut(AnswerDelta) + Send)) {
+        if let Some(WritingBlock::Text(whole)) = self.blocks.get_mut(index)
             && !text.is_empty()
         {
             whole.push_str(&text);
-            deltas(Delta::Text { index, text });
+            deltas(AnswerDelta::Text { index, text });
         }
     }
 
     /// The block at `index`.
-    pub(crate) fn block(&self, index: usize) -> Option<&Writing> {
+    pub(crate) fn block(&self, index: usize) -> Option<&WritingBlock> {
         self.blocks.get(index)
     }
 
     /// The block at `index`, to go on with it.
-    pub(crate) fn at(&mut self, index: usize) -> Option<&mut Writing> {
+    pub(crate) fn at(&mut self, index: usize) -> Option<&mut WritingBlock> {
         self.blocks.get_mut(index)
     }
 
     /// The last block and its place.
-    pub(crate) fn last(&self) -> Option<(usize, &Writing)> {
+    pub(crate) fn last(&self) -> Option<(usize, &WritingBlock)> {
         self.blocks.iter().enumerate().next_back()
     }
 
     /// Whether there is a call among the blocks.
     pub(crate) fn calls(&self) -> bool {
-        self.blocks.iter().any(|block| matches!(block, Writing::ToolUse { .. }))
+        self.blocks.iter().any(|block| matches!(block, WritingBlock::ToolUse { .. }))
     }
 
     /// The blocks of an answer that ended so.
@@ -121,7 +125,7 @@ impl Draft {
     }
 }
 
-impl Writing {
+impl WritingBlock {
     /// `cut_off`: the output limit fell into this block, so that no input at all is not `{}`.
     fn finish(self, cut_off: bool) -> AnswerBlock {
         match self {
@@ -174,8 +178,8 @@ mod tests {
         let called = |depth: usize| {
             let json = format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
             let (id, name) = ("c".to_owned(), "t".to_owned());
-            let mut draft = Draft::default();
-            draft.open(Writing::ToolUse { id, name, given: Object::new(), json }, &mut |_| {});
+            let mut draft = PartialAnswer::default();
+            draft.open(WritingBlock::ToolUse { id, name, given: Object::new(), json }, &mut |_| {});
             draft.finish(&AnswerStop::ToolUse)
         };
         let input = |depth| match called(depth).as_slice() {

@@ -4,34 +4,34 @@ use core::{error::Error, time::Duration};
 
 use jiff::{SignedDuration, fmt::rfc2822::DateTimeParser};
 use protocol::{
-    prompt::{Failure, FailureClass},
+    prompt::{FailureClass, ModelFailure},
     routes::{Route, WINDOW},
-    usage::Tokens,
+    usage::RequestTokens,
 };
 use reqwest::{
     StatusCode, Url,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
 
-use crate::{problem::Problem, secret::Secret};
+use crate::{problem::ProviderProblem, secret::ProviderSecret};
 
 /// Who was asked what, for the sentence that says why it failed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct AskedRoute<'a> {
     pub(crate) route: &'a Route,
     /// The model, if one was asked.
     pub(crate) model: Option<&'a str>,
     /// What is cut out of what the provider says.
-    pub(crate) secret: &'a Secret,
+    pub(crate) secret: &'a ProviderSecret,
 }
 
 /// The failure that an answer with this status means.
 pub(crate) fn answered(
     status: StatusCode,
     headers: &HeaderMap,
-    problem: &Problem,
-    asked: Asked<'_>,
-) -> Failure {
+    problem: &ProviderProblem,
+    asked: AskedRoute<'_>,
+) -> ModelFailure {
     let route = asked.route;
     let code = status.as_u16();
     let class = problem.class_of(code);
@@ -60,12 +60,12 @@ pub(crate) fn answered(
         Some(window) if class == FailureClass::Overflow => format!("{message} {window}"),
         Some(_) | None => message,
     };
-    Failure {
+    ModelFailure {
         class,
         status: Some(code),
         message,
         retry_after: retry_after(headers),
-        tokens: Tokens::default(),
+        tokens: RequestTokens::default(),
         spots: Vec::new(),
     }
 }
@@ -77,7 +77,7 @@ pub(crate) fn window(route: &Route) -> Option<String> {
 }
 
 /// Of a 404: with words of the provider's it is the model that is not there, without any it is the door.
-fn missing(problem: &Problem, code: u16, asked: Asked<'_>) -> String {
+fn missing(problem: &ProviderProblem, code: u16, asked: AskedRoute<'_>) -> String {
     let (at, pattern) = (shown(asked.route), &asked.route.pattern);
     match asked.model {
         Some(model) if problem.is_of_the_api() => {
@@ -116,12 +116,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The failure of a request that got no answer.
-pub(crate) fn unanswered(error: &reqwest::Error, route: &Route) -> Failure {
+pub(crate) fn unanswered(error: &reqwest::Error, route: &Route) -> ModelFailure {
     let what = if error.is_timeout() { "did not answer in time" } else { "cannot be reached" };
     let cause = root(error).unwrap_or_default();
     failure(
         FailureClass::Unavailable,
-        format!("The model provider at {} {what}{}", shown(route), Secret::default().said(&cause)),
+        format!("The model provider at {} {what}{}", shown(route), ProviderSecret::default().said(&cause)),
     )
 }
 
@@ -146,21 +146,28 @@ pub(crate) fn shown(route: &Route) -> String {
 }
 
 /// A failure that cost nothing and says no time to wait.
-pub(crate) fn failure(class: FailureClass, message: String) -> Failure {
-    Failure { class, status: None, message, retry_after: None, tokens: Tokens::default(), spots: Vec::new() }
+pub(crate) fn failure(class: FailureClass, message: String) -> ModelFailure {
+    ModelFailure {
+        class,
+        status: None,
+        message,
+        retry_after: None,
+        tokens: RequestTokens::default(),
+        spots: Vec::new(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::routes::{Key, Provider};
+    use protocol::routes::{ProviderKey, RouteProvider};
     use serde_json::json;
 
     fn route() -> Route {
         Route {
-            provider: Provider::Messages,
+            provider: RouteProvider::Messages,
             base_url: "http://me:password@provider/".to_owned(),
-            key: Some(Key::Variable("THE_KEY".to_owned())),
+            key: Some(ProviderKey::Variable("THE_KEY".to_owned())),
             ..Route::script("claude-*")
         }
     }
@@ -169,9 +176,9 @@ mod tests {
         let status = StatusCode::from_u16(status).expect("a status");
         let body = json!({"type": "error", "error": {"type": "x", "message": message}}).to_string();
         let route = route();
-        let secret = Secret::of(Some("secret"));
-        let asked = Asked { route: &route, model: Some("claude-x"), secret: &secret };
-        let failure = answered(status, &HeaderMap::new(), &Problem::read(body.as_bytes()), asked);
+        let secret = ProviderSecret::of(Some("secret"));
+        let asked = AskedRoute { route: &route, model: Some("claude-x"), secret: &secret };
+        let failure = answered(status, &HeaderMap::new(), &ProviderProblem::read(body.as_bytes()), asked);
         (failure.class, failure.message)
     }
 
@@ -245,9 +252,9 @@ mod tests {
     #[test]
     fn a_body_that_is_not_the_apis_is_left_out() {
         let route = route();
-        let secret = Secret::default();
-        let asked = Asked { route: &route, model: None, secret: &secret };
-        let problem = Problem::read(b"<html>");
+        let secret = ProviderSecret::default();
+        let asked = AskedRoute { route: &route, model: None, secret: &secret };
+        let problem = ProviderProblem::read(b"<html>");
         let page = answered(StatusCode::BAD_GATEWAY, &HeaderMap::new(), &problem, asked);
         assert_eq!(page.message, "The model provider at http://provider failed (502).");
     }

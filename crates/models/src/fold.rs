@@ -1,16 +1,16 @@
 //! The fold of a stream into an answer, whatever the wire: what each must tell, and how it fails.
 
 use protocol::{
-    prompt::{Answer, Delta, Failure, FailureClass},
-    usage::Tokens,
+    prompt::{AnswerDelta, FailureClass, ModelAnswer, ModelFailure},
+    usage::RequestTokens,
 };
 use serde_json::Value;
 
-use crate::{loose::Read, secret::Secret};
+use crate::{loose::LooseValue, secret::ProviderSecret};
 
 /// How far a streamed answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum StreamStage {
     /// More must come.
     Open,
     /// It may end here, and something may still follow.
@@ -21,7 +21,7 @@ pub(crate) enum Stage {
 
 /// How a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum StreamEnd {
     /// By itself: with its last frame, or with the end of the body.
     Whole,
     /// The connection broke, or nothing came any more.
@@ -29,14 +29,14 @@ pub(crate) enum End {
 }
 
 /// The fold of one wire's frames into an answer.
-pub(crate) trait Fold: Sized {
+pub(crate) trait AnswerFold: Sized {
     /// Takes an object of the stream, whose event has this name if it has one; tells `deltas` what is new.
     fn take(
         &mut self,
         name: &[u8],
-        read: Read,
-        deltas: &mut (dyn FnMut(Delta) + Send),
-    ) -> Result<(), Failure>;
+        read: LooseValue,
+        deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> Result<(), ModelFailure>;
 
     /// The word came that says that all is sent.
     fn done(&mut self);
@@ -48,23 +48,23 @@ pub(crate) trait Fold: Sized {
     fn is_reasoned(&self) -> bool;
 
     /// How far the answer is.
-    fn stage(&self) -> Stage;
+    fn stage(&self) -> StreamStage;
 
     /// Bytes of the answer's content so far, whatever it is.
     fn said(&self) -> usize;
 
     /// What the provider has said about the cost so far.
-    fn tokens(&self) -> Tokens;
+    fn tokens(&self) -> RequestTokens;
 
     /// What is cut out of what the provider says.
-    fn secret(&self) -> &Secret;
+    fn secret(&self) -> &ProviderSecret;
 
     /// The whole answer, or why it is none. Called when the stream has ended.
-    fn finish(self, end: End) -> Result<Answer, Failure>;
+    fn finish(self, end: StreamEnd) -> Result<ModelAnswer, ModelFailure>;
 
     /// A failure in the middle of the answer, with what it has cost.
-    fn failed(&self, class: FailureClass, message: impl Into<String>) -> Failure {
-        Failure {
+    fn failed(&self, class: FailureClass, message: impl Into<String>) -> ModelFailure {
+        ModelFailure {
             class,
             status: None,
             message: message.into(),
@@ -75,18 +75,18 @@ pub(crate) trait Fold: Sized {
     }
 
     /// The failure of an answer that ended with a word that stands for one.
-    fn stopped(&self, class: FailureClass, word: &str) -> Failure {
+    fn stopped(&self, class: FailureClass, word: &str) -> ModelFailure {
         let word = self.secret().shown(word);
         self.failed(class, format!("The model provider broke the answer off: it says `{word}`."))
     }
 
     /// The failure of a conversation that is too long, as the answer says.
-    fn overflowed(&self) -> Failure {
+    fn overflowed(&self) -> ModelFailure {
         self.failed(FailureClass::Overflow, "The conversation no longer fits the model's context window.")
     }
 
     /// The failure of a stream that ended too early.
-    fn broken(&self) -> Failure {
+    fn broken(&self) -> ModelFailure {
         self.failed(FailureClass::Cut, "The model's stream ended in the middle.")
     }
 }

@@ -1,8 +1,8 @@
 //! The headers of a request: the route's own, the key's and the wire's.
 
 use protocol::{
-    prompt::{Failure, FailureClass},
-    routes::{Key, Provider, Route},
+    prompt::{FailureClass, ModelFailure},
+    routes::{ProviderKey, Route, RouteProvider},
 };
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap,
@@ -49,15 +49,15 @@ pub(crate) fn own(route: &Route) -> Result<HeaderMap, BuildError> {
 }
 
 /// All headers of a request to `route` but those of its body.
-pub(crate) fn all(route: &Route, key: Option<&str>) -> Result<HeaderMap, Failure> {
+pub(crate) fn all(route: &Route, key: Option<&str>) -> Result<HeaderMap, ModelFailure> {
     let mut headers = own(route).map_err(|error| failure(FailureClass::NoRoute, format!("{error}.")))?;
     let (name, spelled) = match route.provider {
-        Provider::Messages => {
+        RouteProvider::Messages => {
             headers.insert(MESSAGES_VERSION, VERSION);
             (MESSAGES_KEY, key.map(str::to_owned))
         }
-        Provider::ChatCompletions => (AUTHORIZATION, key.map(|key| format!("Bearer {key}"))),
-        Provider::Script => return Ok(headers),
+        RouteProvider::ChatCompletions => (AUTHORIZATION, key.map(|key| format!("Bearer {key}"))),
+        RouteProvider::Script => return Ok(headers),
     };
     if let Some(spelled) = spelled {
         headers.insert(name, secret(&spelled, route)?);
@@ -66,9 +66,9 @@ pub(crate) fn all(route: &Route, key: Option<&str>) -> Result<HeaderMap, Failure
 }
 
 /// The key as a header, which no log shows.
-fn secret(key: &str, route: &Route) -> Result<HeaderValue, Failure> {
+fn secret(key: &str, route: &Route) -> Result<HeaderValue, ModelFailure> {
     let mut value = HeaderValue::from_str(key).map_err(|_| {
-        let place = route.key.as_ref().map_or("the route", Key::place);
+        let place = route.key.as_ref().map_or("the route", ProviderKey::place);
         let message = format!("The key in {place} holds characters that no HTTP header can carry.");
         failure(FailureClass::Denied, message)
     })?;

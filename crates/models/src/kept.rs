@@ -9,7 +9,7 @@ use protocol::prompt;
 
 /// Until when a member is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Until {
+pub(crate) enum GivenUntil {
     /// As long as the conversation goes on.
     Always,
     /// As long as its turn goes on, and always if tools were called in it: of other turns it is ignored, and
@@ -37,11 +37,11 @@ pub(crate) enum Pieces {
 /// - `reasoning_details`: OpenRouter
 ///   (<https://openrouter.ai/docs/guides/best-practices/reasoning-tokens>).
 /// - `thinking_blocks`: LiteLLM before Anthropic's models (<https://docs.litellm.ai/docs/reasoning_content>).
-pub(crate) const MESSAGE: [(&str, Pieces, Until); 4] = [
-    ("reasoning_content", Pieces::Text, Until::TurnWithoutCalls),
-    ("reasoning", Pieces::Text, Until::TurnWithoutCalls),
-    ("reasoning_details", Pieces::List, Until::Always),
-    ("thinking_blocks", Pieces::List, Until::Always),
+pub(crate) const MESSAGE: [(&str, Pieces, GivenUntil); 4] = [
+    ("reasoning_content", Pieces::Text, GivenUntil::TurnWithoutCalls),
+    ("reasoning", Pieces::Text, GivenUntil::TurnWithoutCalls),
+    ("reasoning_details", Pieces::List, GivenUntil::Always),
+    ("thinking_blocks", Pieces::List, GivenUntil::Always),
 ];
 
 /// What stands beside a call, always whole, and is always given back.
@@ -62,12 +62,12 @@ pub(crate) const FUNCTION: [(&str, &str); 2] = [
 pub(crate) const ID: &str = "id";
 
 /// Until when a member of that name is given back; never what is not in the tables.
-pub(crate) fn until(beside: &prompt::Beside<String>) -> Option<Until> {
+pub(crate) fn until(beside: &prompt::ProviderMember<String>) -> Option<GivenUntil> {
     match &beside.call {
         Some(_) => {
             let name = beside.name.as_str();
             let is_known = name == ID || CALL.contains(&name) || in_function(name).is_some();
-            is_known.then_some(Until::Always)
+            is_known.then_some(GivenUntil::Always)
         }
         None => MESSAGE.iter().find(|(name, ..)| *name == beside.name).map(|(.., until)| *until),
     }

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use protocol::{
-    prompt::{Answer, AnswerBlock, AnswerStop},
+    prompt::{AnswerBlock, AnswerStop, ModelAnswer},
     routes::Route,
 };
 use serde_json::Value;
@@ -42,7 +42,7 @@ const CALLS: [&str; 15] = [
 
 /// Something that the server of a model lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lack {
+pub enum ServerLack {
     /// It leaves thinking in the text.
     Thinking,
     /// It leaves calls of tools in the text.
@@ -51,7 +51,7 @@ pub enum Lack {
     Inputs,
 }
 
-impl Lack {
+impl ServerLack {
     const ALL: [Self; 3] = [Self::Thinking, Self::Calls, Self::Inputs];
 
     /// What was seen, in a few words.
@@ -90,7 +90,7 @@ impl Lack {
     }
 
     /// What an answer shows to be lacking, each once.
-    pub fn of_answer(answer: &Answer) -> Vec<Self> {
+    pub fn of_answer(answer: &ModelAnswer) -> Vec<Self> {
         let last = answer.blocks.len().saturating_sub(1);
         let of_block = |(place, block): (usize, &AnswerBlock)| match block {
             AnswerBlock::Text { text } => Self::of_text(text),
@@ -166,15 +166,15 @@ fn names_a_tool(call: &Value) -> bool {
 
 /// What has been seen of one route, until the server stops.
 #[derive(Debug, Default)]
-pub(crate) struct Noted(AtomicU8);
+pub(crate) struct RouteNotes(AtomicU8);
 
-impl Noted {
+impl RouteNotes {
     /// Says in the log what an answer shows to be lacking, each once.
-    pub(crate) fn note(&self, answer: &Answer, route: &Route) {
-        let seen = Lack::of_answer(answer);
+    pub(crate) fn note(&self, answer: &ModelAnswer, route: &Route) {
+        let seen = ServerLack::of_answer(answer);
         let bits = seen.iter().fold(0, |bits, lack| bits | 1 << *lack as u8);
         let before = self.0.fetch_or(bits, Ordering::Relaxed);
-        for lack in Lack::ALL.into_iter().filter(|lack| (bits & !before) & (1 << *lack as u8) != 0) {
+        for lack in ServerLack::ALL.into_iter().filter(|lack| (bits & !before) & (1 << *lack as u8) != 0) {
             let (route, seen, advice) = (&route.pattern, lack.seen(), lack.cure());
             tracing::warn!(%route, advice, "the model's server lacks something: {seen}");
         }
@@ -196,7 +196,7 @@ mod tests {
             "◁think▷hm◁/think▷ok",
             "<|channel|>analysis<|message|>hm<|end|>",
         ] {
-            assert_eq!(Lack::of_text(text), [Lack::Thinking], "{text}");
+            assert_eq!(ServerLack::of_text(text), [ServerLack::Thinking], "{text}");
         }
         for text in [
             "<tool_call>\n<function=look>\n<parameter=q>\na\n</parameter>\n</function>\n</tool_call>",
@@ -208,10 +208,10 @@ mod tests {
             "```json\r\n{\"name\": \"look\", \"arguments\": \"{}\"}\r\n```",
             "[{\"type\":\"function\",\"function\":{\"name\":\"look\",\"parameters\":{}}}]",
         ] {
-            assert_eq!(Lack::of_text(text), [Lack::Calls], "{text}");
+            assert_eq!(ServerLack::of_text(text), [ServerLack::Calls], "{text}");
         }
         let both = "<think>hm</think>\n<tool_call>\n{}\n</tool_call>";
-        assert_eq!(Lack::of_text(both), [Lack::Thinking, Lack::Calls]);
+        assert_eq!(ServerLack::of_text(both), [ServerLack::Thinking, ServerLack::Calls]);
     }
 
     #[test]
@@ -228,21 +228,25 @@ mod tests {
             "```",
             "``````",
         ] {
-            assert_eq!(Lack::of_text(text), [], "{text}");
+            assert_eq!(ServerLack::of_text(text), [], "{text}");
         }
         let large = format!("{{\"name\":\"look\",\"arguments\":{{\"q\":\"{}\"}}}}", "x".repeat(CALL_BYTES));
-        assert_eq!(Lack::of_text(&large), []);
+        assert_eq!(ServerLack::of_text(&large), []);
     }
 
     #[test]
     fn a_call_without_an_input_is_a_sign_unless_the_limit_cut_it_off() {
         let call = |input| AnswerBlock::ToolUse { id: "c".into(), name: "look".into(), input };
-        let answer =
-            |blocks, stop| Answer { blocks, stop, tokens: protocol::usage::Tokens::default(), opaque: None };
-        let of = |blocks, stop| Lack::of_answer(&answer(blocks, stop));
-        assert_eq!(of(vec![call(None), call(None)], AnswerStop::ToolUse), [Lack::Inputs]);
+        let answer = |blocks, stop| ModelAnswer {
+            blocks,
+            stop,
+            tokens: protocol::usage::RequestTokens::default(),
+            opaque: None,
+        };
+        let of = |blocks, stop| ServerLack::of_answer(&answer(blocks, stop));
+        assert_eq!(of(vec![call(None), call(None)], AnswerStop::ToolUse), [ServerLack::Inputs]);
         assert_eq!(of(vec![call(None)], AnswerStop::MaxTokens), []);
-        assert_eq!(of(vec![call(None), call(None)], AnswerStop::MaxTokens), [Lack::Inputs]);
+        assert_eq!(of(vec![call(None), call(None)], AnswerStop::MaxTokens), [ServerLack::Inputs]);
         assert_eq!(of(vec![call(Some(protocol::Object::new()))], AnswerStop::ToolUse), []);
     }
 }

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use protocol::routes::{Route, Spare};
+use protocol::routes::{Route, SpareMember};
 
-use crate::{kept, problem::Problem};
+use crate::{kept, problem::ProviderProblem};
 
 /// Something of a request that the answer does not depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extra {
+pub(crate) enum RequestExtra {
     /// That the cost be told.
     StreamOptions,
     /// The longest answer, by its old name.
@@ -23,7 +23,7 @@ pub(crate) enum Extra {
     Beside,
 }
 
-impl Extra {
+impl RequestExtra {
     const ALL: [Self; 6] = [
         Self::StreamOptions,
         Self::MaxTokens,
@@ -36,10 +36,10 @@ impl Extra {
     /// Its name in a request, for the log.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::StreamOptions => Spare::StreamOptions.name(),
-            Self::MaxTokens => Spare::MaxTokens.name(),
-            Self::MaxCompletionTokens => Spare::MaxCompletionTokens.name(),
-            Self::CacheControl => Spare::CacheControl.name(),
+            Self::StreamOptions => SpareMember::StreamOptions.name(),
+            Self::MaxTokens => SpareMember::MaxTokens.name(),
+            Self::MaxCompletionTokens => SpareMember::MaxCompletionTokens.name(),
+            Self::CacheControl => SpareMember::CacheControl.name(),
             Self::CallIds => "tool_call_id",
             Self::Beside => "what it puts beside its answers",
         }
@@ -50,7 +50,7 @@ impl Extra {
     }
 
     /// Whether a refusal is of this.
-    fn is_refused(self, problem: &Problem) -> bool {
+    fn is_refused(self, problem: &ProviderProblem) -> bool {
         match self {
             Self::StreamOptions | Self::CacheControl => problem.names(self.name()),
             Self::MaxTokens | Self::MaxCompletionTokens => {
@@ -74,13 +74,13 @@ impl Extra {
     }
 }
 
-impl From<Spare> for Extra {
-    fn from(spare: Spare) -> Self {
+impl From<SpareMember> for RequestExtra {
+    fn from(spare: SpareMember) -> Self {
         match spare {
-            Spare::StreamOptions => Self::StreamOptions,
-            Spare::MaxTokens => Self::MaxTokens,
-            Spare::MaxCompletionTokens => Self::MaxCompletionTokens,
-            Spare::CacheControl => Self::CacheControl,
+            SpareMember::StreamOptions => Self::StreamOptions,
+            SpareMember::MaxTokens => Self::MaxTokens,
+            SpareMember::MaxCompletionTokens => Self::MaxCompletionTokens,
+            SpareMember::CacheControl => Self::CacheControl,
         }
     }
 }
@@ -100,21 +100,21 @@ const UNKNOWN: [&str; 9] = [
 
 /// What is left out of a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Omitted(u8);
+pub(crate) struct OmittedExtras(u8);
 
-impl Omitted {
+impl OmittedExtras {
     /// Whether this is left out.
-    pub(crate) const fn has(self, extra: Extra) -> bool {
+    pub(crate) const fn has(self, extra: RequestExtra) -> bool {
         self.0 & extra.bit() != 0
     }
 
     /// With this left out too.
-    pub(crate) const fn and(self, extra: Extra) -> Self {
+    pub(crate) const fn and(self, extra: RequestExtra) -> Self {
         Self(self.0 | extra.bit())
     }
 
     /// What else is to be left out after such a refusal, if it names something of `sent`.
-    pub(crate) fn after(self, problem: &Problem, sent: &[Extra]) -> Option<Self> {
+    pub(crate) fn after(self, problem: &ProviderProblem, sent: &[RequestExtra]) -> Option<Self> {
         sent.iter()
             .find(|extra| !self.has(**extra) && extra.is_refused(problem))
             .map(|extra| self.and(*extra))
@@ -123,9 +123,9 @@ impl Omitted {
 
 /// What has been learnt of one route, until the server stops.
 #[derive(Debug, Default)]
-pub(crate) struct Learned(AtomicU8);
+pub(crate) struct RouteLessons(AtomicU8);
 
-impl Learned {
+impl RouteLessons {
     /// Nothing yet.
     pub(crate) const fn new() -> Self {
         Self(AtomicU8::new(0))
@@ -133,19 +133,20 @@ impl Learned {
 
     /// What is known of a route before it is asked: what its settings leave out.
     pub(crate) fn of(route: &Route) -> Self {
-        let left_out = route.leave_out.iter().map(|spare| Extra::from(*spare));
-        Self(AtomicU8::new(left_out.fold(Omitted::default(), Omitted::and).0))
+        let left_out = route.leave_out.iter().map(|spare| RequestExtra::from(*spare));
+        Self(AtomicU8::new(left_out.fold(OmittedExtras::default(), OmittedExtras::and).0))
     }
 
     /// What is left out of the next request.
-    pub(crate) fn omitted(&self) -> Omitted {
-        Omitted(self.0.load(Ordering::Relaxed))
+    pub(crate) fn omitted(&self) -> OmittedExtras {
+        OmittedExtras(self.0.load(Ordering::Relaxed))
     }
 
     /// Notes what a request was served without, and says in the log what is new of it.
-    pub(crate) fn note(&self, omitted: Omitted, route: &Route) {
-        let before = Omitted(self.0.fetch_or(omitted.0, Ordering::Relaxed));
-        for extra in Extra::ALL.into_iter().filter(|extra| omitted.has(*extra) && !before.has(*extra)) {
+    pub(crate) fn note(&self, omitted: OmittedExtras, route: &Route) {
+        let before = OmittedExtras(self.0.fetch_or(omitted.0, Ordering::Relaxed));
+        for extra in RequestExtra::ALL.into_iter().filter(|extra| omitted.has(*extra) && !before.has(*extra))
+        {
             let (route, left_out) = (&route.pattern, extra.name());
             tracing::warn!(%route, left_out, "the provider refuses this; it is left out from now on");
         }
@@ -160,29 +161,32 @@ mod tests {
     #[test]
     fn a_refusal_is_of_what_it_names_and_not_of_what_it_advises() {
         let refused = |message: &str| {
-            let problem = Problem::of(&json!({"error": {"message": message}}));
-            Omitted::default().after(&problem, &Extra::ALL)
+            let problem = ProviderProblem::of(&json!({"error": {"message": message}}));
+            OmittedExtras::default().after(&problem, &RequestExtra::ALL)
         };
-        let only = |extra| Some(Omitted::default().and(extra));
+        let only = |extra| Some(OmittedExtras::default().and(extra));
         let rename = "Unsupported parameter: 'max_tokens' is not supported with this model. \
                       Use 'max_completion_tokens' instead.";
-        assert_eq!(refused(rename), only(Extra::MaxTokens));
+        assert_eq!(refused(rename), only(RequestExtra::MaxTokens));
         assert_eq!(
             refused("max_completion_tokens: Extra inputs are not permitted"),
-            only(Extra::MaxCompletionTokens)
+            only(RequestExtra::MaxCompletionTokens)
         );
         assert_eq!(refused("'max_tokens' or 'max_completion_tokens' is too large: 8192."), None);
-        assert_eq!(refused("Extra inputs are not permitted: stream_options"), only(Extra::StreamOptions));
+        assert_eq!(
+            refused("Extra inputs are not permitted: stream_options"),
+            only(RequestExtra::StreamOptions)
+        );
         assert_eq!(
             refused("system.0.cache_control: Extra inputs are not permitted"),
-            only(Extra::CacheControl)
+            only(RequestExtra::CacheControl)
         );
         assert_eq!(
             refused("Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9."),
-            only(Extra::CallIds)
+            only(RequestExtra::CallIds)
         );
         let own = "messages.2.assistant.reasoning: property 'messages.2.assistant.reasoning' is unsupported";
-        assert_eq!(refused(own), only(Extra::Beside));
+        assert_eq!(refused(own), only(RequestExtra::Beside));
         assert_eq!(refused("Unsupported parameter: 'reasoning_effort' is not supported."), None);
         assert_eq!(
             refused("The `reasoning_content` in the thinking mode must be passed back to the API."),

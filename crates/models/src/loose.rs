@@ -4,27 +4,27 @@ use serde_json::{Error, Value};
 
 use protocol::Object;
 
-use crate::{kept::is_opaque, weight::is_readable, words::Words};
+use crate::{kept::is_opaque, weight::is_readable, words::WrittenValue};
 
 /// The last frame of a chat stream; gateways put it behind other streams too.
 const DONE: &str = "[DONE]";
 
 /// A value that was read.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Read {
+pub(crate) struct LooseValue {
     /// It.
     pub(crate) value: Value,
     /// What it was read from, where that holds what is kept as it was written.
     pub(crate) text: Option<String>,
 }
 
-impl From<Value> for Read {
+impl From<Value> for LooseValue {
     fn from(value: Value) -> Self {
         Self { value, text: None }
     }
 }
 
-impl Read {
+impl LooseValue {
     fn of(value: Value, text: &str) -> Self {
         Self { value, text: is_opaque(text).then(|| text.to_owned()) }
     }
@@ -33,7 +33,7 @@ impl Read {
     pub(crate) fn each(self) -> Vec<Self> {
         let Value::Array(several) = self.value else { return vec![self] };
         let mut texts =
-            self.text.as_deref().map(|text| Words::of(text).items()).unwrap_or_default().into_iter();
+            self.text.as_deref().map(|text| WrittenValue::of(text).items()).unwrap_or_default().into_iter();
         let one = |value| Self { value, text: texts.next().map(|words| words.text().to_owned()) };
         several.into_iter().map(one).collect()
     }
@@ -41,9 +41,9 @@ impl Read {
 
 /// What a frame's data is.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Piece {
+pub(crate) enum FrameData {
     /// An object or a list.
-    Value(Read),
+    Value(LooseValue),
     /// The word that says that all is sent.
     Done,
     /// What is no JSON of a wire: it carries nothing of an answer, but may say why there is none.
@@ -52,14 +52,14 @@ pub(crate) enum Piece {
 
 /// Reads frames in their order.
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
+pub(crate) struct LooseReader {
     /// The first half of a character whose second half begins a later frame, both written as escapes.
     half: Option<u32>,
 }
 
-impl Reader {
+impl LooseReader {
     /// The pieces of a frame's data: one, or one a line where no blank line parts them.
-    pub(crate) fn read(&mut self, data: &[u8]) -> Result<Vec<Piece>, Error> {
+    pub(crate) fn read(&mut self, data: &[u8]) -> Result<Vec<FrameData>, Error> {
         let text = String::from_utf8_lossy(data);
         // Some put the mark with which a text begins before each.
         let text = text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\u{feff}');
@@ -75,20 +75,20 @@ impl Reader {
         }
     }
 
-    fn piece(&mut self, text: &str) -> Result<Option<Piece>, Error> {
+    fn piece(&mut self, text: &str) -> Result<Option<FrameData>, Error> {
         if text.trim_matches('"').eq_ignore_ascii_case(DONE) {
-            return Ok(Some(Piece::Done));
+            return Ok(Some(FrameData::Done));
         }
         if !text.starts_with(['{', '[']) {
-            return Ok((!text.is_empty()).then(|| Piece::Words(text.to_owned())));
+            return Ok((!text.is_empty()).then(|| FrameData::Words(text.to_owned())));
         }
-        let read = serde_json::from_str(text).map(|value| Read::of(value, text)).or_else(|_| {
+        let read = serde_json::from_str(text).map(|value| LooseValue::of(value, text)).or_else(|_| {
             let half = self.half;
             let mended = self.mended(text);
-            let read = serde_json::from_str(&mended).map(|value| Read::of(value, &mended));
+            let read = serde_json::from_str(&mended).map(|value| LooseValue::of(value, &mended));
             read.inspect_err(|_| self.half = half)
         });
-        read.map(|read| Some(Piece::Value(read)))
+        read.map(|read| Some(FrameData::Value(read)))
     }
 
     /// The text with what no strict reader takes made good: halves of characters, characters and escapes that
@@ -178,8 +178,8 @@ pub(crate) fn object(text: &str) -> Option<Object> {
         let inner: String = serde_json::from_str(text).ok()?;
         return inner.trim_start().starts_with('{').then(|| object(&inner)).flatten();
     }
-    let read = |text: &str| match Reader::default().piece(text) {
-        Ok(Some(Piece::Value(Read { value: Value::Object(object), .. }))) => Some(object),
+    let read = |text: &str| match LooseReader::default().piece(text) {
+        Ok(Some(FrameData::Value(LooseValue { value: Value::Object(object), .. }))) => Some(object),
         Ok(_) | Err(_) => None,
     };
     read(text).or_else(|| read(text.strip_prefix("{}").filter(|rest| rest.starts_with('{'))?))
@@ -222,14 +222,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(frames: &[&str]) -> Vec<Piece> {
-        let mut reader = Reader::default();
+    fn read(frames: &[&str]) -> Vec<FrameData> {
+        let mut reader = LooseReader::default();
         frames.iter().flat_map(|frame| reader.read(frame.as_bytes()).expect("readable")).collect()
     }
 
     fn value(frame: &str) -> Value {
         match read(&[frame]).pop() {
-            Some(Piece::Value(read)) => read.value,
+            Some(FrameData::Value(read)) => read.value,
             other => panic!("{other:?}"),
         }
     }
@@ -238,7 +238,7 @@ mod tests {
     fn a_character_cut_in_two_is_put_together_over_frames() {
         let frames = [r#"{"a":"x\ud83d"}"#, r#"{"ping":1}"#, r#"{"a":"\ude00y","b":"\ud83d\ude00"}"#];
         let values = [json!({"a": "x"}), json!({"ping": 1}), json!({"a": "😀y", "b": "😀"})];
-        assert_eq!(read(&frames), values.map(|value| Piece::Value(value.into())));
+        assert_eq!(read(&frames), values.map(|value| FrameData::Value(value.into())));
     }
 
     #[test]
@@ -250,24 +250,28 @@ mod tests {
             json!({"p": null, "q": null, "a": "it\\'s \\x"})
         );
         assert_eq!(value(r#"{"a":1,"a":2}"#), json!({"a": 2}), "a key that is there twice");
-        let mut reader = Reader::default();
+        let mut reader = LooseReader::default();
         let piece = reader.read(b"{\"a\":\"caf\xff\"}").expect("readable");
-        assert_eq!(piece, [Piece::Value(json!({"a": "caf\u{fffd}"}).into())]);
+        assert_eq!(piece, [FrameData::Value(json!({"a": "caf\u{fffd}"}).into())]);
     }
 
     #[test]
     fn lines_that_no_blank_line_parts_are_frames_of_their_own() {
         assert_eq!(
             read(&["{\"a\":1}\n{\"a\":2}\n[DONE]"]),
-            [Piece::Value(json!({"a": 1}).into()), Piece::Value(json!({"a": 2}).into()), Piece::Done]
+            [
+                FrameData::Value(json!({"a": 1}).into()),
+                FrameData::Value(json!({"a": 2}).into()),
+                FrameData::Done
+            ]
         );
-        assert_eq!(read(&["\u{feff}{\"a\":1}"]), [Piece::Value(json!({"a": 1}).into())]);
-        assert_eq!(read(&["{\n\"a\":\n1}"]), [Piece::Value(json!({"a": 1}).into())]);
+        assert_eq!(read(&["\u{feff}{\"a\":1}"]), [FrameData::Value(json!({"a": 1}).into())]);
+        assert_eq!(read(&["{\n\"a\":\n1}"]), [FrameData::Value(json!({"a": 1}).into())]);
         assert_eq!(
             read(&["\"[DONE]\"", " [DONE] ", "[done]", "", "ping"]),
-            [Piece::Done, Piece::Done, Piece::Done, Piece::Words("ping".to_owned())]
+            [FrameData::Done, FrameData::Done, FrameData::Done, FrameData::Words("ping".to_owned())]
         );
-        assert!(Reader::default().read(b"{\"a\":").is_err());
+        assert!(LooseReader::default().read(b"{\"a\":").is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ const BETWEEN: [char; 5] = ['.', '[', ']', '/', '\''];
 
 /// A place among the messages of a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Path {
+pub(crate) struct MessagePath {
     /// Which message.
     pub(crate) message: usize,
     /// Which entry of its content; `None`: its content as a whole.
@@ -25,14 +25,14 @@ pub(crate) struct Path {
 /// The places that a refusal names: in its sentence, as its parameter, or in a list beside both. A sentence
 /// may quote what a person or a tool said, and with it a place; so one counts only where the provider itself
 /// must have put it, and none does where two of them differ.
-pub(crate) fn paths(message: &str, param: &str, details: Option<&Value>) -> Vec<Path> {
+pub(crate) fn paths(message: &str, param: &str, details: Option<&Value>) -> Vec<MessagePath> {
     let listed = details.and_then(|details| details.get("paths")).and_then(Value::as_array);
     let listed = listed.into_iter().flatten().filter_map(Value::as_str).filter_map(alone);
     let said = [alone(param), leading(message)];
     if matches!(said, [Some(param), Some(said)] if param != said) {
         return Vec::new();
     }
-    let mut found: Vec<Path> = Vec::new();
+    let mut found: Vec<MessagePath> = Vec::new();
     for path in said.into_iter().flatten().chain(listed) {
         if found.len() < PATHS && !found.contains(&path) {
             found.push(path);
@@ -42,7 +42,7 @@ pub(crate) fn paths(message: &str, param: &str, details: Option<&Value>) -> Vec<
 }
 
 /// The place that is all of a text.
-fn alone(text: &str) -> Option<Path> {
+fn alone(text: &str) -> Option<MessagePath> {
     let rest = text.strip_prefix('/').unwrap_or(text).strip_prefix(ROOT)?;
     let (steps, after) = steps(rest);
     after.is_empty().then(|| path(steps)).flatten()
@@ -50,7 +50,7 @@ fn alone(text: &str) -> Option<Path> {
 
 /// The place that a sentence begins with, or that stands behind its first few words, as in `Invalid value at
 /// 'messages[0].content[1]'.`
-fn leading(text: &str) -> Option<Path> {
+fn leading(text: &str) -> Option<MessagePath> {
     let (before, rest) = text.split_once(ROOT)?;
     let opening = before.trim_end_matches(['\'', '`', '/']);
     let are_words = opening.chars().all(|letter| letter.is_ascii_alphabetic() || letter == ' ');
@@ -67,7 +67,7 @@ fn steps(text: &str) -> (&str, &str) {
 
 /// A place of these steps. One that names no content is of a message's order or role: leaving out what
 /// the message says would not mend it.
-fn path(rest: &str) -> Option<Path> {
+fn path(rest: &str) -> Option<MessagePath> {
     if !rest.starts_with(BETWEEN) {
         return None;
     }
@@ -79,7 +79,7 @@ fn path(rest: &str) -> Option<Path> {
     let content = steps.first().and_then(|step| step.parse().ok());
     let inner =
         steps.iter().position(|step| *step == "content").and_then(|at| steps.get(at + 1)?.parse().ok());
-    Some(Path { message, content, inner: inner.filter(|_| content.is_some()) })
+    Some(MessagePath { message, content, inner: inner.filter(|_| content.is_some()) })
 }
 
 #[cfg(test)]
@@ -87,8 +87,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn of(message: usize, content: Option<usize>, inner: Option<usize>) -> Path {
-        Path { message, content, inner }
+    fn of(message: usize, content: Option<usize>, inner: Option<usize>) -> MessagePath {
+        MessagePath { message, content, inner }
     }
 
     #[test]

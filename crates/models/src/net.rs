@@ -9,16 +9,16 @@ use crate::BuildError;
 
 /// How providers are reached.
 #[derive(Debug, Clone, Default)]
-pub struct Net {
+pub struct ProviderNet {
     /// Certificates in PEM, trusted beside the system's own.
     pub extra_ca_pem: Option<Vec<u8>>,
     /// Through which proxy.
-    pub proxy: Proxy,
+    pub proxy: ProviderProxy,
 }
 
 /// The proxy between us and the providers. An address may hold a password and is not printed.
 #[derive(Clone, Default)]
-pub enum Proxy {
+pub enum ProviderProxy {
     /// As `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
     #[default]
     Environment,
@@ -28,7 +28,7 @@ pub enum Proxy {
     At(String),
 }
 
-impl fmt::Debug for Proxy {
+impl fmt::Debug for ProviderProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Environment => "Environment",
@@ -38,25 +38,25 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// A checked [`Net`], from which the client can be built.
+/// A checked [`ProviderNet`], from which the client can be built.
 #[derive(Debug)]
-pub(crate) struct Reach {
+pub(crate) struct ProviderReach {
     extra: Vec<Certificate>,
     proxy: Option<reqwest::Proxy>,
     direct: bool,
 }
 
-impl Reach {
-    pub(crate) fn new(net: Net) -> Result<Self, BuildError> {
+impl ProviderReach {
+    pub(crate) fn new(net: ProviderNet) -> Result<Self, BuildError> {
         let extra = match &net.extra_ca_pem {
             Some(pem) => certificates(pem)?,
             None => Vec::new(),
         };
         let proxy = match &net.proxy {
-            Proxy::Environment | Proxy::Direct => None,
-            Proxy::At(address) => Some(reqwest::Proxy::all(address).map_err(|_| BuildError::Proxy)?),
+            ProviderProxy::Environment | ProviderProxy::Direct => None,
+            ProviderProxy::At(address) => Some(reqwest::Proxy::all(address).map_err(|_| BuildError::Proxy)?),
         };
-        Ok(Self { extra, proxy, direct: matches!(net.proxy, Proxy::Direct) })
+        Ok(Self { extra, proxy, direct: matches!(net.proxy, ProviderProxy::Direct) })
     }
 
     /// A client that gives up after `connect` without a connection. Reads the system's certificates, so it is

@@ -3,9 +3,9 @@
 use core::time::Duration;
 
 use protocol::{
-    Stamp,
-    prompt::{Failure, FailureClass},
-    routes::{Offered, Provider, Route},
+    Timestamp,
+    prompt::{FailureClass, ModelFailure},
+    routes::{OfferedModel, Route, RouteProvider},
 };
 use reqwest::{Response, Url};
 use serde_json::Value;
@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use crate::{
     failure::{failure, shown},
     loose::count,
-    problem::Problem,
-    transport::Line,
+    problem::ProviderProblem,
+    transport::ProviderRequest,
 };
 
 /// How long the whole list may take.
@@ -26,14 +26,14 @@ const BYTES: usize = 2 * 1024 * 1024;
 const MODELS: usize = 1_000;
 
 /// The models of the line's route that it answers for, in the provider's order.
-pub(crate) async fn offered(line: &Line<'_>) -> Result<Vec<Offered>, Failure> {
+pub(crate) async fn offered(line: &ProviderRequest<'_>) -> Result<Vec<OfferedModel>, ModelFailure> {
     match timeout(WAIT, listed(line)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(wrong(line, format_args!("did not list its models within {} seconds", WAIT.as_secs()))),
     }
 }
 
-async fn listed(line: &Line<'_>) -> Result<Vec<Offered>, Failure> {
+async fn listed(line: &ProviderRequest<'_>) -> Result<Vec<OfferedModel>, ModelFailure> {
     let mut models = Vec::new();
     let (mut after, mut room) = (None, BYTES);
     loop {
@@ -47,7 +47,7 @@ async fn listed(line: &Line<'_>) -> Result<Vec<Offered>, Failure> {
             wrong(line, format_args!("gave what is no list of models: {shape}"))
         })?;
         // What holds the key is no model.
-        let is_clean = |known: &Offered| {
+        let is_clean = |known: &OfferedModel| {
             ![Some(&known.id), known.display_name.as_ref()]
                 .into_iter()
                 .flatten()
@@ -56,8 +56,8 @@ async fn listed(line: &Line<'_>) -> Result<Vec<Offered>, Failure> {
         let known = entries.iter().filter_map(|entry| model(entry, line.route)).filter(is_clean);
         models.extend(known.take(MODELS - models.len()));
         // A page that leads nowhere is the last one, whatever it says; only the Messages API has pages.
-        let pages =
-            line.route.provider == Provider::Messages && page.get("has_more") == Some(&Value::Bool(true));
+        let pages = line.route.provider == RouteProvider::Messages
+            && page.get("has_more") == Some(&Value::Bool(true));
         let last = page.get("last_id").and_then(Value::as_str).map(str::to_owned);
         let next = last.filter(|id| pages && after.as_ref() != Some(id));
         if next.is_none() || models.len() == MODELS {
@@ -68,19 +68,23 @@ async fn listed(line: &Line<'_>) -> Result<Vec<Offered>, Failure> {
 }
 
 /// Where the list is, or its page after this model.
-fn address(line: &Line<'_>, after: Option<&str>) -> String {
+fn address(line: &ProviderRequest<'_>, after: Option<&str>) -> String {
     match line.route.provider {
-        Provider::Messages => {
+        RouteProvider::Messages => {
             let (list, limit) = (line.address("/v1/models"), MODELS.to_string());
             let pairs = [("limit", limit.as_str())].into_iter().chain(after.map(|id| ("after_id", id)));
             Url::parse_with_params(&list, pairs).map_or(list, String::from)
         }
-        Provider::ChatCompletions | Provider::Script => line.address("/models"),
+        RouteProvider::ChatCompletions | RouteProvider::Script => line.address("/models"),
     }
 }
 
 /// The response's body, out of the room that is left.
-async fn bounded(line: &Line<'_>, mut response: Response, room: &mut usize) -> Result<Vec<u8>, Failure> {
+async fn bounded(
+    line: &ProviderRequest<'_>,
+    mut response: Response,
+    room: &mut usize,
+) -> Result<Vec<u8>, ModelFailure> {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
@@ -97,7 +101,7 @@ async fn bounded(line: &Line<'_>, mut response: Response, room: &mut usize) -> R
     }
 }
 
-fn wrong(line: &Line<'_>, what: core::fmt::Arguments<'_>) -> Failure {
+fn wrong(line: &ProviderRequest<'_>, what: core::fmt::Arguments<'_>) -> ModelFailure {
     failure(FailureClass::Unavailable, format!("The model provider at {} {what}.", shown(line.route)))
 }
 
@@ -129,7 +133,7 @@ fn entries(page: &Value) -> Option<Vec<Value>> {
 
 /// What stands in the place of a list, for whoever looks why.
 fn shape(page: &Value) -> String {
-    let problem = Problem::of(page);
+    let problem = ProviderProblem::of(page);
     if !problem.message().is_empty() {
         return problem.message().to_owned();
     }
@@ -145,7 +149,7 @@ fn shape(page: &Value) -> String {
 
 /// An entry of a list that the route answers for; what has no id is left out. Times come in seconds or as RFC
 /// 3339. Google puts `models/` before each id and takes it without.
-fn model(entry: &Value, route: &Route) -> Option<Offered> {
+fn model(entry: &Value, route: &Route) -> Option<OfferedModel> {
     let named = || ["id", "name", "model", "model_name"].iter().find_map(|key| entry.get(*key)?.as_str());
     let id = entry.as_str().or_else(named).filter(|id| !id.is_empty())?;
     let ids = [Some(id), id.strip_prefix("models/")];
@@ -154,11 +158,11 @@ fn model(entry: &Value, route: &Route) -> Option<Offered> {
     let seconds = seconds.filter(|seconds| *seconds > 0);
     let written = entry.get("created_at").and_then(Value::as_str);
     let called = ["display_name", "displayName"].iter().find_map(|key| entry.get(*key)?.as_str());
-    Some(Offered {
+    Some(OfferedModel {
         id: id.to_owned(),
         display_name: called.map(str::to_owned),
         created_at: written
             .and_then(|time| time.parse().ok())
-            .or_else(|| Some(Stamp::from_micros(seconds?.checked_mul(1_000_000)?))),
+            .or_else(|| Some(Timestamp::from_micros(seconds?.checked_mul(1_000_000)?))),
     })
 }

@@ -1,17 +1,17 @@
 //! What a provider says went wrong, found in whatever shape it says it.
 
 use protocol::{
-    prompt::{Failure, FailureClass},
-    usage::Tokens,
+    prompt::{FailureClass, ModelFailure},
+    usage::RequestTokens,
 };
 use serde_json::Value;
 
 use crate::{
     class::{by_status, by_word},
-    loose::{Piece, Reader, count, word},
-    named::{self, Path},
-    secret::Secret,
-    sse::Decoder,
+    loose::{FrameData, LooseReader, count, word},
+    named::{self, MessagePath},
+    secret::ProviderSecret,
+    sse::SseDecoder,
     weight::is_readable,
 };
 
@@ -78,7 +78,7 @@ const TEMPLATE: [&str; 2] = ["jinja exception", "raise_exception"];
 
 /// What a body that says what went wrong is written in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum ProblemForm {
     /// Nothing is said.
     #[default]
     Silent,
@@ -92,8 +92,8 @@ pub(crate) enum Form {
 
 /// What a provider says went wrong; what it does not say is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Problem {
-    form: Form,
+pub(crate) struct ProviderProblem {
+    form: ProblemForm,
     kind: String,
     code: String,
     /// The parameter that it names beside its sentence.
@@ -102,10 +102,10 @@ pub(crate) struct Problem {
     status: Option<u16>,
     message: String,
     /// The places of the request that it names.
-    paths: Vec<Path>,
+    paths: Vec<MessagePath>,
 }
 
-impl Problem {
+impl ProviderProblem {
     /// Reads an error's body: JSON, a stream of it, a page or plain lines.
     pub(crate) fn read(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
@@ -115,14 +115,14 @@ impl Problem {
         }
         let framed = ["data:", "event:", "error:"].iter().any(|field| text.starts_with(field));
         let frames =
-            framed.then(|| Decoder::default().take(&[text.as_bytes(), b"\n\n"].concat()).ok()).flatten();
+            framed.then(|| SseDecoder::default().take(&[text.as_bytes(), b"\n\n"].concat()).ok()).flatten();
         if let Some(value) = frames.into_iter().flatten().find_map(|frame| json(&frame.data)) {
             return Self::of(&value);
         }
         let (form, message) = match text.starts_with('<') {
             _ if text.is_empty() => return Self::default(),
-            true => (Form::Page, page(text)),
-            false => (Form::Lines, text.split_whitespace().collect::<Vec<_>>().join(" ")),
+            true => (ProblemForm::Page, page(text)),
+            false => (ProblemForm::Lines, text.split_whitespace().collect::<Vec<_>>().join(" ")),
         };
         Self { form, message, ..Self::default() }
     }
@@ -162,7 +162,7 @@ impl Problem {
         // An outer `type` is often no more than "error".
         let kind = kind.into_iter().find(|kind| !kind.is_empty() && kind != "error").unwrap_or_default();
         let message = message.unwrap_or_default();
-        let form = if message.is_empty() { Form::Silent } else { Form::Api };
+        let form = if message.is_empty() { ProblemForm::Silent } else { ProblemForm::Api };
         let (code, param) = (either(&["code", "error_code"]), either(&["param"]));
         let details = [inner, outer].into_iter().find_map(|at| at.get("details"));
         let paths = named::paths(&message, &param, details);
@@ -175,13 +175,13 @@ impl Problem {
     }
 
     /// What it is written in.
-    pub(crate) fn form(&self) -> Form {
+    pub(crate) fn form(&self) -> ProblemForm {
         self.form
     }
 
     /// Whether it is an API that speaks, of something else than its own address.
     pub(crate) fn is_of_the_api(&self) -> bool {
-        self.form == Form::Api && !self.message.trim_end_matches('.').eq_ignore_ascii_case("not found")
+        self.form == ProblemForm::Api && !self.message.trim_end_matches('.').eq_ignore_ascii_case("not found")
     }
 
     /// Whether it says these words, in any case of letters.
@@ -195,7 +195,7 @@ impl Problem {
     }
 
     /// The places of the request that it names.
-    pub(crate) fn paths(&self) -> &[Path] {
+    pub(crate) fn paths(&self) -> &[MessagePath] {
         &self.paths
     }
 
@@ -230,10 +230,17 @@ impl Problem {
     }
 
     /// The failure that an error in the middle of a stream means.
-    pub(crate) fn in_stream(&self, tokens: Tokens, secret: &Secret) -> Failure {
+    pub(crate) fn in_stream(&self, tokens: RequestTokens, secret: &ProviderSecret) -> ModelFailure {
         let why = secret.said(&self.message);
         let message = format!("The model provider failed in the middle of its answer{why}");
-        Failure { class: self.class(), status: None, message, retry_after: None, tokens, spots: Vec::new() }
+        ModelFailure {
+            class: self.class(),
+            status: None,
+            message,
+            retry_after: None,
+            tokens,
+            spots: Vec::new(),
+        }
     }
 
     /// The class that is right whatever the status is: an account that cannot pay comes as 429, a history
@@ -288,10 +295,10 @@ fn json(text: &[u8]) -> Option<Value> {
     if !is_readable(text) {
         return None;
     }
-    let pieces = Reader::default().read(text).ok()?;
+    let pieces = LooseReader::default().read(text).ok()?;
     let found = pieces.into_iter().find_map(|piece| match piece {
-        Piece::Value(read) => Some(read.value),
-        Piece::Done | Piece::Words(_) => None,
+        FrameData::Value(read) => Some(read.value),
+        FrameData::Done | FrameData::Words(_) => None,
     });
     // A body that is one text is a sentence; an empty one is none.
     found.or_else(|| serde_json::from_slice(text).ok().filter(Value::is_string))
@@ -374,30 +381,38 @@ mod tests {
             (json!({"message": "Not found"}), "Not found"),
             (json!({"type": "error"}), ""),
         ] {
-            assert_eq!(Problem::of(&body).message(), message, "{body}");
+            assert_eq!(ProviderProblem::of(&body).message(), message, "{body}");
         }
     }
 
     #[test]
     fn a_body_is_read_whatever_it_is_written_in() {
         for (body, form, message) in [
-            ("", Form::Silent, ""),
-            ("upstream connect error\n or disconnect", Form::Lines, "upstream connect error or disconnect"),
-            ("<html><head><title>502 Bad\n Gateway</title></head></html>", Form::Page, "502 Bad Gateway"),
-            ("<!doctype html><h1>Log in</h1>", Form::Page, "Log in"),
-            ("<html>", Form::Page, ""),
-            ("data: {\"error\":{\"message\":\"why\"}}\n\ndata: [DONE]\n\n", Form::Api, "why"),
-            ("error: {\"message\":\"why\"}", Form::Api, "why"),
-            ("\"why\"", Form::Api, "why"),
+            ("", ProblemForm::Silent, ""),
+            (
+                "upstream connect error\n or disconnect",
+                ProblemForm::Lines,
+                "upstream connect error or disconnect",
+            ),
+            (
+                "<html><head><title>502 Bad\n Gateway</title></head></html>",
+                ProblemForm::Page,
+                "502 Bad Gateway",
+            ),
+            ("<!doctype html><h1>Log in</h1>", ProblemForm::Page, "Log in"),
+            ("<html>", ProblemForm::Page, ""),
+            ("data: {\"error\":{\"message\":\"why\"}}\n\ndata: [DONE]\n\n", ProblemForm::Api, "why"),
+            ("error: {\"message\":\"why\"}", ProblemForm::Api, "why"),
+            ("\"why\"", ProblemForm::Api, "why"),
         ] {
-            let problem = Problem::read(body.as_bytes());
+            let problem = ProviderProblem::read(body.as_bytes());
             assert_eq!((problem.form(), problem.message()), (form, message), "{body}");
         }
     }
 
     #[test]
     fn a_status_decides_before_words_and_a_code_that_is_none_does_not() {
-        let class = |error: Value| Problem::of(&json!({ "error": error })).class();
+        let class = |error: Value| ProviderProblem::of(&json!({ "error": error })).class();
         assert_eq!(class(json!({"code": 503, "type": "invalid_request_error"})), FailureClass::Unavailable);
         assert_eq!(class(json!({"code": "3230", "type": "invalid_request_error"})), FailureClass::Invalid);
         assert_eq!(class(json!({"code": 400, "status": "INVALID_ARGUMENT"})), FailureClass::Invalid);
@@ -421,12 +436,13 @@ mod tests {
             (200, json!({"code": "1301", "message": "…"})),
             (503, json!({"type": "data_inspection_failed"})),
         ] {
-            let problem = Problem::of(&json!({ "error": error }));
+            let problem = ProviderProblem::of(&json!({ "error": error }));
             assert_eq!(problem.class_of(status), FailureClass::Invalid, "{error}");
             assert_eq!(problem.class(), FailureClass::Invalid, "{error} in a stream");
         }
-        let class =
-            |status, message: &str| Problem::of(&json!({"error": {"message": message}})).class_of(status);
+        let class = |status, message: &str| {
+            ProviderProblem::of(&json!({"error": {"message": message}})).class_of(status)
+        };
         assert_eq!(class(403, "Forbidden"), FailureClass::Denied);
         assert_eq!(class(429, "flagged by the rate limit"), FailureClass::RateLimited);
         assert_eq!(class(400, "Your credit balance is too low"), FailureClass::Billing);

@@ -4,7 +4,7 @@ use protocol::prompt::FailureClass;
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub(crate) enum AnswerReason {
     /// It was said to its end, or calls a tool; also words that we do not know.
     Ended,
     /// At the output limit.
@@ -21,7 +21,7 @@ pub(crate) enum Reason {
     Failed(FailureClass),
 }
 
-impl Reason {
+impl AnswerReason {
     /// The meaning of a provider's word; of several behind each other (`a filter: ITS REASON`) the last.
     pub(crate) fn of(word: &str) -> Self {
         let last = word.rsplit(':').next().unwrap_or(word).trim();
@@ -64,14 +64,14 @@ mod tests {
 
     #[test]
     fn words_that_stand_for_a_failure_are_one() {
-        let cut = Reason::Failed(FailureClass::Cut);
+        let cut = AnswerReason::Failed(FailureClass::Cut);
         for word in ["error", "abort", "network_error", "function_call_filter: MALFORMED_FUNCTION_CALL"] {
-            assert_eq!(Reason::of(word), cut, "{word}");
+            assert_eq!(AnswerReason::of(word), cut, "{word}");
         }
-        assert_eq!(Reason::of("content_filter: SAFETY"), Reason::Filtered);
-        assert_eq!(Reason::of("content-filter"), Reason::Filtered);
+        assert_eq!(AnswerReason::of("content_filter: SAFETY"), AnswerReason::Filtered);
+        assert_eq!(AnswerReason::of("content-filter"), AnswerReason::Filtered);
         for word in ["stop", "end_turn", "tool_calls", "tool_use", "STOP", "a_new_word", ""] {
-            assert_eq!(Reason::of(word), Reason::Ended, "{word}");
+            assert_eq!(AnswerReason::of(word), AnswerReason::Ended, "{word}");
         }
     }
 }

@@ -1,13 +1,13 @@
 //! How long an answer may be: what the model's window leaves beside the conversation.
 
 use protocol::{
-    content::{Block, Source},
+    content::{ContentBlock, MediaSource},
     limits::ANSWER_TOKENS_MIN,
-    prompt::{Failure, FailureClass, Message, Part, Prompt},
+    prompt::{FailureClass, MessagePart, ModelFailure, Prompt, PromptMessage},
     routes::Route,
 };
 
-use crate::{failure::failure, problem::Problem};
+use crate::{failure::failure, problem::ProviderProblem};
 
 /// Bytes of text to a token: few tokenizers take less of one, so that what was not counted is not overrated.
 const BYTES_PER_TOKEN: usize = 4;
@@ -19,7 +19,7 @@ const PICTURE_TOKENS: usize = 1_500;
 /// window is, and where an answer came at a count that is larger, the provider itself refuses what does not
 /// fit, and is asked for less then: a count that is wrong could never be corrected by one who is not asked
 /// again.
-pub(crate) fn bound(prompt: &Prompt, route: &Route) -> Result<u64, Failure> {
+pub(crate) fn bound(prompt: &Prompt, route: &Route) -> Result<u64, ModelFailure> {
     let useful = useful(route.max_output);
     let (counted, seen) = prompt.counted.map_or((0, 0), |counted| (counted.tokens, counted.messages));
     if !route.window_known || counted > route.window {
@@ -41,7 +41,7 @@ pub(crate) fn bound(prompt: &Prompt, route: &Route) -> Result<u64, Failure> {
 
 /// A shorter bound to ask once more with, after a refusal that says `asked` is too long beside the
 /// conversation.
-pub(crate) fn shorter(problem: &Problem, asked: u64) -> Option<u64> {
+pub(crate) fn shorter(problem: &ProviderProblem, asked: u64) -> Option<u64> {
     let useful = useful(asked);
     let numbers = numbers(problem.message());
     let overflow = problem.is_overflow();
@@ -74,47 +74,47 @@ fn opening(prompt: &Prompt) -> usize {
     (prompt.system.as_deref().map_or(0, str::len) + tools) / BYTES_PER_TOKEN
 }
 
-fn tokens(message: &Message) -> usize {
+fn tokens(message: &PromptMessage) -> usize {
     message.parts.iter().map(part).sum()
 }
 
-fn part(part: &Part) -> usize {
+fn part(part: &MessagePart) -> usize {
     match part {
-        Part::Content(block) => block_tokens(block),
+        MessagePart::Content(block) => block_tokens(block),
         // It may not be sent at all.
-        Part::Thinking(_) | Part::Beside { .. } => 0,
-        Part::ToolUse { name, input, .. } => {
+        MessagePart::Thinking(_) | MessagePart::Beside { .. } => 0,
+        MessagePart::ToolUse { name, input, .. } => {
             (name.len() + protocol::memory::object(input) / 4) / BYTES_PER_TOKEN
         }
-        Part::ToolResult { content, .. } => content.iter().map(block_tokens).sum(),
+        MessagePart::ToolResult { content, .. } => content.iter().map(block_tokens).sum(),
     }
 }
 
-fn block_tokens(block: &Block) -> usize {
+fn block_tokens(block: &ContentBlock) -> usize {
     match block {
-        Block::Text { text } => text.len() / BYTES_PER_TOKEN,
-        Block::SearchResult { content, .. } => {
+        ContentBlock::Text { text } => text.len() / BYTES_PER_TOKEN,
+        ContentBlock::SearchResult { content, .. } => {
             content.iter().map(|part| part.text.len()).sum::<usize>() / BYTES_PER_TOKEN
         }
-        Block::Document { source: Source::Text { data, .. }, .. } => data.len() / BYTES_PER_TOKEN,
-        Block::Document { .. } | Block::Image { .. } => PICTURE_TOKENS,
-        Block::Redacted => 0,
+        ContentBlock::Document { source: MediaSource::Text { data, .. }, .. } => data.len() / BYTES_PER_TOKEN,
+        ContentBlock::Document { .. } | ContentBlock::Image { .. } => PICTURE_TOKENS,
+        ContentBlock::Redacted => 0,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::prompt::{Counted, Role};
+    use protocol::prompt::{CountedTokens, MessageRole};
     use serde_json::json;
     use std::sync::Arc;
 
     fn prompt(counted: Option<(u64, usize)>, said: &[usize]) -> Prompt {
         let message = |bytes: &usize| {
-            let parts = vec![Part::Content(Block::text("x".repeat(*bytes)))];
-            Arc::new(Message { role: Role::User, parts })
+            let parts = vec![MessagePart::Content(ContentBlock::text("x".repeat(*bytes)))];
+            Arc::new(PromptMessage { role: MessageRole::User, parts })
         };
-        let counted = counted.map(|(tokens, messages)| Counted { tokens, messages });
+        let counted = counted.map(|(tokens, messages)| CountedTokens { tokens, messages });
         let messages = said.iter().map(message).collect();
         Prompt { model: "m".into(), system: None, tools: vec![], messages, counted }
     }
@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn a_refusal_of_the_length_says_how_much_less_it_must_be() {
-        let shorter = |message: &str| shorter(&Problem::of(&json!({"error": {"message": message}})), 8_192);
+        let shorter =
+            |message: &str| shorter(&ProviderProblem::of(&json!({"error": {"message": message}})), 8_192);
         for (message, bound) in [
             ("maximum context length is 32768 tokens, you requested 27000 + 8192", Some(5_768)),
             ("input length and `max_tokens` exceed context limit: 195000 + 8192 > 200000", Some(5_000)),

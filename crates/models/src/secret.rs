@@ -12,16 +12,16 @@ const HIDDEN: &str = "…";
 
 /// The key that a provider was given, if it was given one.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Secret(Option<Arc<str>>);
+pub(crate) struct ProviderSecret(Option<Arc<str>>);
 
 /// Shows nothing of it.
-impl fmt::Debug for Secret {
+impl fmt::Debug for ProviderSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secret").finish_non_exhaustive()
     }
 }
 
-impl Secret {
+impl ProviderSecret {
     /// This key's.
     pub(crate) fn of(key: Option<&str>) -> Self {
         Self(key.filter(|key| !key.is_empty()).map(Arc::from))
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_key_is_taken_out_before_words_are_cut_wherever_it_stands() {
-        let secret = Secret::of(Some(KEY));
+        let secret = ProviderSecret::of(Some(KEY));
         for before in (0..limits::SHOWN_CHARS + 5).chain(MESSAGE_CHARS - KEY.len() - 5..MESSAGE_CHARS + 5) {
             for spelled in [KEY.to_owned(), KEY.replace('/', "\\/")] {
                 let words = format!("{}{spelled} and {KEY}", "x".repeat(before));
@@ -89,14 +89,14 @@ mod tests {
             }
         }
         assert_eq!(secret.said(&format!("no {KEY}.")), ": no ….");
-        assert_eq!(Secret::default().said("why."), ": why.");
-        assert_eq!(Secret::of(Some("")).shown("why"), "why");
+        assert_eq!(ProviderSecret::default().said("why."), ": why.");
+        assert_eq!(ProviderSecret::of(Some("")).shown("why"), "why");
         assert_eq!(format!("{secret:?}"), "Secret { .. }");
     }
 
     #[test]
     fn half_a_key_at_the_end_of_what_was_cut_is_taken_off() {
-        let secret = Secret::of(Some(KEY));
+        let secret = ProviderSecret::of(Some(KEY));
         for length in 0..KEY.len() {
             let mut body = format!("denied: {}", &KEY[..length]).into_bytes();
             secret.unfinished(&mut body);

@@ -10,7 +10,7 @@ pub const FRAME_BYTES: usize = 16 * 1024 * 1024;
 
 /// A frame of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Frame {
+pub struct SseFrame {
     /// The event's name; empty where none is given, as a rule because it is in the data's own `type`.
     pub name: Vec<u8>,
     /// Its data lines, joined by `\n`.
@@ -19,11 +19,11 @@ pub struct Frame {
 
 /// A frame is larger than [`FRAME_BYTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLarge;
+pub struct FrameTooLarge;
 
 /// Turns chunks of bytes into frames; where a chunk ends does not matter.
 #[derive(Debug, Default)]
-pub struct Decoder {
+pub struct SseDecoder {
     /// The line that is not complete yet.
     line: Vec<u8>,
     /// The data lines of the frame that is not complete yet, each with its `\n`.
@@ -36,9 +36,9 @@ pub struct Decoder {
     begun: bool,
 }
 
-impl Decoder {
+impl SseDecoder {
     /// Takes the next bytes; gives the frames that they complete.
-    pub fn take(&mut self, bytes: &[u8]) -> Result<Vec<Frame>, TooLarge> {
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Vec<SseFrame>, FrameTooLarge> {
         let mut frames = Vec::new();
         let mut rest = bytes;
         while let Some((&first, after)) = rest.split_first() {
@@ -49,7 +49,7 @@ impl Decoder {
             let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
             let (line, tail) = rest.split_at(end.unwrap_or(rest.len()));
             if self.line.len() + line.len() > FRAME_BYTES {
-                return Err(TooLarge);
+                return Err(FrameTooLarge);
             }
             self.line.extend_from_slice(line);
             rest = tail;
@@ -64,7 +64,7 @@ impl Decoder {
 
     /// What an ended stream has left: a frame that no blank line ends. The standard drops it; a provider's
     /// last word often stands in it.
-    pub fn finish(mut self) -> Option<Frame> {
+    pub fn finish(mut self) -> Option<SseFrame> {
         if !self.line.is_empty() {
             self.end_line().ok()?;
         }
@@ -72,14 +72,14 @@ impl Decoder {
     }
 
     /// Reads the complete line; a blank one ends a frame, if the frame has data.
-    fn end_line(&mut self) -> Result<Option<Frame>, TooLarge> {
+    fn end_line(&mut self) -> Result<Option<SseFrame>, FrameTooLarge> {
         let whole = mem::take(&mut self.line);
         let mark =
             if mem::replace(&mut self.begun, true) { None } else { whole.strip_prefix(b"\xef\xbb\xbf") };
         let line = mark.unwrap_or(&whole);
         if line.is_empty() {
             let (name, mut data) = (mem::take(&mut self.name), mem::take(&mut self.data));
-            return Ok(data.pop().map(|_| Frame { name, data }));
+            return Ok(data.pop().map(|_| SseFrame { name, data }));
         }
         let (field, value) = match line.iter().position(|byte| *byte == b':') {
             // No field is called so: it is data that lacks its name.
@@ -101,7 +101,7 @@ impl Decoder {
             _ => return Ok(None),
         }
         if self.data.len() + value.len() > FRAME_BYTES {
-            return Err(TooLarge);
+            return Err(FrameTooLarge);
         }
         self.data.extend_from_slice(value);
         self.data.push(b'\n');
@@ -115,7 +115,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     fn decoded<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
-        let mut decoder = Decoder::default();
+        let mut decoder = SseDecoder::default();
         let mut frames = Vec::new();
         for chunk in chunks {
             frames.extend(decoder.take(chunk).expect("small frames"));
@@ -132,29 +132,30 @@ mod tests {
 
     #[test]
     fn names_failures_and_what_no_blank_line_ends_are_kept() {
-        let mut decoder = Decoder::default();
+        let mut decoder = SseDecoder::default();
         let stream = b"event: error\ndata: why\n\nerror: {\"a\":1}\n\n{\"bare\":1}\n\nevent: lost\n\n\
                        event: end\ndata:x";
         let frames = decoder.take(stream).expect("small frames");
-        let read =
-            |frame: &Frame| [&frame.name, &frame.data].map(|part| String::from_utf8_lossy(part).into_owned());
+        let read = |frame: &SseFrame| {
+            [&frame.name, &frame.data].map(|part| String::from_utf8_lossy(part).into_owned())
+        };
         let read_all: Vec<_> = frames.iter().map(read).collect();
         assert_eq!(read_all, [["error", "why"], ["error", "{\"a\":1}"], ["", "{\"bare\":1}"]]);
         assert_eq!(decoder.finish().as_ref().map(read), Some(["end".to_owned(), "x".to_owned()]));
-        assert_eq!(Decoder::default().finish(), None);
+        assert_eq!(SseDecoder::default().finish(), None);
     }
 
     #[test]
     fn a_line_without_end_is_refused_at_the_bound() {
-        let mut decoder = Decoder::default();
+        let mut decoder = SseDecoder::default();
         let chunk = vec![b'x'; FRAME_BYTES];
         assert_eq!(decoder.take(&chunk), Ok(vec![]));
-        assert_eq!(decoder.take(b"x"), Err(TooLarge));
+        assert_eq!(decoder.take(b"x"), Err(FrameTooLarge));
     }
 
     #[test]
     fn a_frame_of_many_lines_is_refused_at_the_bound() {
-        let mut decoder = Decoder::default();
+        let mut decoder = SseDecoder::default();
         let line = [b"data:".as_slice(), &vec![b'x'; FRAME_BYTES / 4], b"\n"].concat();
         let outcomes: Vec<bool> = (0..4).map(|_| decoder.take(&line).is_ok()).collect();
         assert_eq!(outcomes, [true, true, true, false]);

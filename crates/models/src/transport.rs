@@ -6,9 +6,9 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use protocol::{
     limits::{ANSWER_BYTES, SHOWN_CHARS},
-    prompt::{Answer, Delta, Failure, FailureClass, Spot},
+    prompt::{AnswerDelta, FailureClass, HistorySpot, ModelAnswer, ModelFailure},
     routes::Route,
-    usage::Tokens,
+    usage::RequestTokens,
 };
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode,
@@ -19,16 +19,16 @@ use tokio::time::timeout;
 use crate::{
     broken::is_named,
     class::by_status,
-    failure::{self, Asked, failure, shown},
-    fold::{End, Fold, Stage},
-    learned::{Extra, Learned, Omitted},
-    loose::{Piece, Reader},
-    named::Path,
-    problem::{Form, Problem},
+    failure::{self, AskedRoute, failure, shown},
+    fold::{AnswerFold, StreamEnd, StreamStage},
+    learned::{OmittedExtras, RequestExtra, RouteLessons},
+    loose::{FrameData, LooseReader},
+    named::MessagePath,
+    problem::{ProblemForm, ProviderProblem},
     room,
-    secret::Secret,
-    sse::{Decoder, FRAME_BYTES, Frame, TooLarge},
-    wait::{Wait, unbegun},
+    secret::ProviderSecret,
+    sse::{FRAME_BYTES, FrameTooLarge, SseDecoder, SseFrame},
+    wait::{AnswerWait, unbegun},
     weight::is_readable,
 };
 
@@ -47,30 +47,30 @@ const ALIVE: [&str; 4] = ["ping", "keep-alive", "keepalive", "heartbeat"];
 const FORMS: usize = 5;
 
 /// What a request to a route needs beside its own body.
-pub(crate) struct Line<'a> {
+pub(crate) struct ProviderRequest<'a> {
     pub(crate) client: Client,
     pub(crate) route: &'a Route,
     /// What is cut out of what the provider says.
-    pub(crate) secret: Secret,
+    pub(crate) secret: ProviderSecret,
     /// The route's own, the key's and the wire's.
     pub(crate) headers: HeaderMap,
     /// Whom it asks, if a model is asked.
     pub(crate) model: Option<&'a str>,
     /// What the route's provider does not take.
-    pub(crate) learned: &'a Learned,
+    pub(crate) learned: &'a RouteLessons,
 }
 
 /// How a request is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Writ {
+pub(crate) struct RequestWriting {
     /// What is left out of it.
-    pub(crate) omitted: Omitted,
+    pub(crate) omitted: OmittedExtras,
     /// Tokens that the answer may take.
     pub(crate) bound: u64,
 }
 
 /// Shows neither the key nor the headers.
-impl fmt::Debug for Line<'_> {
+impl fmt::Debug for ProviderRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Line").field("route", &self.route.pattern).finish_non_exhaustive()
     }
@@ -78,31 +78,31 @@ impl fmt::Debug for Line<'_> {
 
 /// A request that was not served.
 #[derive(Debug)]
-pub(crate) struct Unserved {
-    pub(crate) failure: Failure,
+pub(crate) struct UnservedRequest {
+    pub(crate) failure: ModelFailure,
     /// What the provider said, if it said anything.
-    pub(crate) problem: Problem,
+    pub(crate) problem: ProviderProblem,
 }
 
-impl Unserved {
+impl UnservedRequest {
     /// The failure, with the parts of the history that the provider names as what it refuses: those that
     /// `spots` finds at the places of the request's body.
-    pub(crate) fn naming(self, spots: impl Fn(Path) -> Vec<Spot>) -> Failure {
+    pub(crate) fn naming(self, spots: impl Fn(MessagePath) -> Vec<HistorySpot>) -> ModelFailure {
         if self.failure.class != FailureClass::Invalid {
             return self.failure;
         }
         let spots = self.problem.paths().iter().copied().flat_map(spots).collect();
-        Failure { spots, ..self.failure }
+        ModelFailure { spots, ..self.failure }
     }
 }
 
-impl From<Failure> for Unserved {
-    fn from(failure: Failure) -> Self {
-        Self { failure, problem: Problem::default() }
+impl From<ModelFailure> for UnservedRequest {
+    fn from(failure: ModelFailure) -> Self {
+        Self { failure, problem: ProviderProblem::default() }
     }
 }
 
-impl Line<'_> {
+impl ProviderRequest<'_> {
     /// The route's base URL with this path after it.
     pub(crate) fn address(&self, path: &str) -> String {
         format!("{}{path}", self.route.base_url.trim_end_matches('/'))
@@ -114,10 +114,10 @@ impl Line<'_> {
         &self,
         path: &str,
         bound: u64,
-        extras: &[Extra],
-        write: impl Fn(Writ) -> serde_json::Result<Vec<u8>>,
-    ) -> Result<Response, Unserved> {
-        let mut writ = Writ { omitted: self.learned.omitted(), bound };
+        extras: &[RequestExtra],
+        write: impl Fn(RequestWriting) -> serde_json::Result<Vec<u8>>,
+    ) -> Result<Response, UnservedRequest> {
+        let mut writ = RequestWriting { omitted: self.learned.omitted(), bound };
         for _ in 1..FORMS {
             let body = write(writ).map_err(|error| unwritable(&error))?;
             let unserved = match self.post(path, body).await {
@@ -127,7 +127,7 @@ impl Line<'_> {
                 }
                 Err(unserved) => unserved,
             };
-            let Unserved { failure, problem } = unserved;
+            let UnservedRequest { failure, problem } = unserved;
             let omitted = writ.omitted.after(&problem, extras);
             let shorter = || (writ.bound == bound).then(|| room::shorter(&problem, bound)).flatten();
             match (failure.class, omitted) {
@@ -137,9 +137,9 @@ impl Line<'_> {
                 ) => writ.omitted = omitted,
                 (FailureClass::Invalid | FailureClass::Overflow, None) => match shorter() {
                     Some(bound) => writ.bound = bound,
-                    None => return Err(Unserved { failure, problem }),
+                    None => return Err(UnservedRequest { failure, problem }),
                 },
-                _ => return Err(Unserved { failure, problem }),
+                _ => return Err(UnservedRequest { failure, problem }),
             }
         }
         let body = write(writ).map_err(|error| unwritable(&error))?;
@@ -148,24 +148,24 @@ impl Line<'_> {
         Ok(response)
     }
 
-    async fn post(&self, path: &str, body: Vec<u8>) -> Result<Response, Unserved> {
+    async fn post(&self, path: &str, body: Vec<u8>) -> Result<Response, UnservedRequest> {
         let request = self.client.post(self.address(path));
         let request = request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "text/event-stream");
         self.send(request.body(body)).await
     }
 
     /// Asks for a document.
-    pub(crate) async fn get(&self, address: &str) -> Result<Response, Failure> {
+    pub(crate) async fn get(&self, address: &str) -> Result<Response, ModelFailure> {
         let request = self.client.get(address).header(ACCEPT, "application/json");
         self.send(request).await.map_err(|unserved| unserved.failure)
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response, Unserved> {
+    async fn send(&self, request: RequestBuilder) -> Result<Response, UnservedRequest> {
         let patience = self.route.patience.first_byte;
         let response = match timeout(patience, request.headers(self.headers.clone()).send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(failure::unanswered(&error, self.route).into()),
-            Err(_) => return Err(unbegun(self.route, Tokens::default()).into()),
+            Err(_) => return Err(unbegun(self.route, RequestTokens::default()).into()),
         };
         let coding = response.headers().get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
         match coding.map(str::trim).filter(|coding| !matches!(*coding, "" | "identity")) {
@@ -179,30 +179,30 @@ impl Line<'_> {
     pub(crate) async fn hear(
         &self,
         response: Response,
-        reading: impl Fold,
-        deltas: &mut (dyn FnMut(Delta) + Send),
-    ) -> Result<Answer, Failure> {
+        reading: impl AnswerFold,
+        deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> Result<ModelAnswer, ModelFailure> {
         read(response.bytes_stream(), reading, self.route, deltas).await.map_err(|failed| {
             match failure::window(self.route).filter(|_| failed.class == FailureClass::Overflow) {
-                Some(window) => Failure { message: format!("{} {window}", failed.message), ..failed },
+                Some(window) => ModelFailure { message: format!("{} {window}", failed.message), ..failed },
                 None => failed,
             }
         })
     }
 
     /// The failure of an answer that nobody here can read.
-    fn coded(&self, status: StatusCode, coding: &str) -> Failure {
+    fn coded(&self, status: StatusCode, coding: &str) -> ModelFailure {
         let (at, code, coding) = (shown(self.route), status.as_u16(), self.secret.shown(coding));
         let class = if status.is_success() { FailureClass::Unusable } else { by_status(code) };
         let message = format!(
             "The answer of {at} ({code}) is compressed ({coding}), which was not asked for: see that nothing \
              between here and the provider compresses answers."
         );
-        Failure { status: Some(code), ..failure(class, message) }
+        ModelFailure { status: Some(code), ..failure(class, message) }
     }
 
     /// Why the provider gave no answer.
-    async fn refused(&self, mut response: Response) -> Unserved {
+    async fn refused(&self, mut response: Response) -> UnservedRequest {
         let mut body = Vec::new();
         let reading = async {
             while body.len() < ERROR_BYTES {
@@ -218,18 +218,18 @@ impl Line<'_> {
         if !timeout(ERROR_WAIT, reading).await.unwrap_or(false) {
             self.secret.unfinished(&mut body);
         }
-        let problem = Problem::read(&body);
-        let asked = Asked { route: self.route, model: self.model, secret: &self.secret };
+        let problem = ProviderProblem::read(&body);
+        let asked = AskedRoute { route: self.route, model: self.model, secret: &self.secret };
         let failure = failure::answered(response.status(), response.headers(), &problem, asked);
-        Unserved { failure, problem }
+        UnservedRequest { failure, problem }
     }
 }
 
 /// A stream that is being read.
 struct Hearing<'d, F> {
     reading: F,
-    reader: Reader,
-    deltas: &'d mut (dyn FnMut(Delta) + Send),
+    reader: LooseReader,
+    deltas: &'d mut (dyn FnMut(AnswerDelta) + Send),
     /// Whether an object of the stream has come.
     heard: bool,
     /// What has come so far without one.
@@ -243,26 +243,26 @@ struct Hearing<'d, F> {
 /// Reads a streamed answer to its end.
 async fn read<E: Error>(
     stream: impl Stream<Item = Result<Bytes, E>>,
-    reading: impl Fold,
+    reading: impl AnswerFold,
     route: &Route,
-    deltas: &mut (dyn FnMut(Delta) + Send),
-) -> Result<Answer, Failure> {
+    deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+) -> Result<ModelAnswer, ModelFailure> {
     let mut stream = pin!(stream);
-    let mut decoder = Decoder::default();
-    let (reader, unframed, words) = (Reader::default(), Vec::new(), String::new());
+    let mut decoder = SseDecoder::default();
+    let (reader, unframed, words) = (LooseReader::default(), Vec::new(), String::new());
     let mut hearing = Hearing { reading, reader, deltas, heard: false, unframed, words, odd: None };
-    let mut wait = Wait::begin(route);
+    let mut wait = AnswerWait::begin(route);
     loop {
         wait.heard(hearing.reading.said());
         let patience = match hearing.reading.stage() {
-            Stage::Open => wait.next(false),
-            Stage::Ending => wait.next(true),
-            Stage::Whole => break,
+            StreamStage::Open => wait.next(false),
+            StreamStage::Ending => wait.next(true),
+            StreamStage::Whole => break,
         };
         // What is there at once is never too late for a timeout.
         if patience.is_zero() {
-            return if hearing.reading.stage() == Stage::Ending {
-                hearing.ended(route, End::Torn)
+            return if hearing.reading.stage() == StreamStage::Ending {
+                hearing.ended(route, StreamEnd::Torn)
             } else {
                 Err(wait.over(patience, hearing.reading.tokens()))
             };
@@ -271,27 +271,29 @@ async fn read<E: Error>(
             Ok(Some(Ok(chunk))) => chunk,
             Ok(None) => {
                 if hearing.is_bare() {
-                    return hearing.ended(route, End::Whole);
+                    return hearing.ended(route, StreamEnd::Whole);
                 }
                 if let Some(frame) = decoder.finish() {
                     // What is half a frame ends the stream as if it had not come.
                     drop(hearing.take(&frame)?);
                 }
-                return hearing.ended(route, End::Whole);
+                return hearing.ended(route, StreamEnd::Whole);
             }
-            Ok(Some(Err(_))) => return hearing.ended(route, End::Torn),
-            Err(_) if hearing.reading.stage() == Stage::Ending => return hearing.ended(route, End::Torn),
+            Ok(Some(Err(_))) => return hearing.ended(route, StreamEnd::Torn),
+            Err(_) if hearing.reading.stage() == StreamStage::Ending => {
+                return hearing.ended(route, StreamEnd::Torn);
+            }
             Err(_) => return Err(wait.over(patience, hearing.reading.tokens())),
         };
         hearing.keep(&chunk)?;
         let frames = match decoder.take(&chunk) {
             Ok(frames) => frames,
             // An answer in one piece may be one line.
-            Err(TooLarge) if hearing.is_bare() => {
-                decoder = Decoder::default();
+            Err(FrameTooLarge) if hearing.is_bare() => {
+                decoder = SseDecoder::default();
                 continue;
             }
-            Err(TooLarge) => {
+            Err(FrameTooLarge) => {
                 let message = format!("The model's stream holds an event of more than {FRAME_BYTES} bytes.");
                 return Err(hearing.reading.failed(FailureClass::Unusable, message));
             }
@@ -307,12 +309,12 @@ async fn read<E: Error>(
         }
     }
     drop(timeout(FAREWELL, stream.next()).await);
-    hearing.ended(route, End::Whole)
+    hearing.ended(route, StreamEnd::Whole)
 }
 
-impl<F: Fold> Hearing<'_, F> {
+impl<F: AnswerFold> Hearing<'_, F> {
     /// Takes a frame; gives the failure of one that cannot be read.
-    fn take(&mut self, frame: &Frame) -> Result<Option<Failure>, Failure> {
+    fn take(&mut self, frame: &SseFrame) -> Result<Option<ModelFailure>, ModelFailure> {
         if !is_readable(&frame.data) {
             let message = "The model's stream holds an event that takes too much memory to read.";
             return Err(self.reading.failed(FailureClass::Unusable, message));
@@ -328,11 +330,11 @@ impl<F: Fold> Hearing<'_, F> {
             return Err(self.failed(&frame.data));
         }
         for piece in pieces {
-            if self.reading.stage() == Stage::Whole {
+            if self.reading.stage() == StreamStage::Whole {
                 break;
             }
             match piece {
-                Piece::Value(read) => {
+                FrameData::Value(read) => {
                     self.heard = true;
                     self.unframed = Vec::new();
                     // Some wrap each in a list.
@@ -343,14 +345,14 @@ impl<F: Fold> Hearing<'_, F> {
                         self.reading.take(&frame.name, read, self.deltas)?;
                     }
                 }
-                Piece::Done => {
+                FrameData::Done => {
                     self.heard = true;
                     self.reading.done();
                 }
-                Piece::Words(words) if is_named(&String::from_utf8_lossy(&frame.name)) => {
+                FrameData::Words(words) if is_named(&String::from_utf8_lossy(&frame.name)) => {
                     return Err(self.failed(words.as_bytes()));
                 }
-                Piece::Words(words) => {
+                FrameData::Words(words) => {
                     if !ALIVE.contains(&words.to_ascii_lowercase().as_str()) {
                         self.odd = Some(self.reading.said());
                     }
@@ -362,17 +364,17 @@ impl<F: Fold> Hearing<'_, F> {
     }
 
     /// The failure that the data of an event of that name means.
-    fn failed(&self, data: &[u8]) -> Failure {
-        Problem::read(data).in_stream(self.reading.tokens(), self.reading.secret())
+    fn failed(&self, data: &[u8]) -> ModelFailure {
+        ProviderProblem::read(data).in_stream(self.reading.tokens(), self.reading.secret())
     }
 
     /// What a frame that says anything changes.
-    fn progress(&self) -> (usize, Tokens, bool) {
+    fn progress(&self) -> (usize, RequestTokens, bool) {
         (self.reading.said(), self.reading.tokens(), self.reading.is_reasoned())
     }
 
     /// Keeps what may be no stream: an answer in one piece up to the bound of any answer.
-    fn keep(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+    fn keep(&mut self, chunk: &[u8]) -> Result<(), ModelFailure> {
         if self.heard {
             return Ok(());
         }
@@ -396,8 +398,8 @@ impl<F: Fold> Hearing<'_, F> {
         !self.heard && begins_json(&self.unframed)
     }
 
-    fn ended(mut self, route: &Route, end: End) -> Result<Answer, Failure> {
-        if !self.heard && end == End::Whole {
+    fn ended(mut self, route: &Route, end: StreamEnd) -> Result<ModelAnswer, ModelFailure> {
+        if !self.heard && end == StreamEnd::Whole {
             let unframed = core::mem::take(&mut self.unframed);
             return self.unstreamed(&unframed, route);
         }
@@ -410,18 +412,18 @@ impl<F: Fold> Hearing<'_, F> {
                 return failed;
             }
             let message = format!("{}{}", failed.message.trim_end_matches('.'), secret.said(&words));
-            Failure { message, ..failed }
+            ModelFailure { message, ..failed }
         })
     }
 
     /// Reads a body that is no stream: an answer in one piece, or why there is none.
-    fn unstreamed(mut self, body: &[u8], route: &Route) -> Result<Answer, Failure> {
+    fn unstreamed(mut self, body: &[u8], route: &Route) -> Result<ModelAnswer, ModelFailure> {
         let pieces = if is_readable(body) { self.reader.read(body).unwrap_or_default() } else { Vec::new() };
         let is_silent = pieces.is_empty();
-        if let Ok([Piece::Value(read)]) = <[Piece; 1]>::try_from(pieces) {
+        if let Ok([FrameData::Value(read)]) = <[FrameData; 1]>::try_from(pieces) {
             let taken = self.reading.take(b"", read, self.deltas);
-            if taken.is_err() || self.reading.stage() != Stage::Open {
-                return taken.and_then(|()| self.reading.finish(End::Whole));
+            if taken.is_err() || self.reading.stage() != StreamStage::Open {
+                return taken.and_then(|()| self.reading.finish(StreamEnd::Whole));
             }
         }
         // Half of an answer says nothing about why it is half.
@@ -430,11 +432,11 @@ impl<F: Fold> Hearing<'_, F> {
         }
         // What keeps a connection up says nothing.
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b":"));
-        let problem = Problem::read(&lines.collect::<Vec<_>>().join(&b'\n'));
+        let problem = ProviderProblem::read(&lines.collect::<Vec<_>>().join(&b'\n'));
         let said = self.reading.secret().said(problem.message());
         match problem.form() {
-            Form::Api => Err(problem.in_stream(self.reading.tokens(), self.reading.secret())),
-            Form::Page => {
+            ProblemForm::Api => Err(problem.in_stream(self.reading.tokens(), self.reading.secret())),
+            ProblemForm::Page => {
                 let (at, pattern) = (shown(route), &route.pattern);
                 let message = format!(
                     "{at} answered with a web page, not with a stream; check the base URL of the route \
@@ -442,12 +444,12 @@ impl<F: Fold> Hearing<'_, F> {
                 );
                 Err(self.reading.failed(FailureClass::Unusable, message))
             }
-            Form::Lines => {
+            ProblemForm::Lines => {
                 let message = format!("The model's stream ended in the middle{said}");
                 Err(self.reading.failed(FailureClass::Cut, message))
             }
-            Form::Silent if is_silent => self.reading.finish(End::Whole),
-            Form::Silent => {
+            ProblemForm::Silent if is_silent => self.reading.finish(StreamEnd::Whole),
+            ProblemForm::Silent => {
                 let message =
                     "The model provider sent its answer in one piece, in a form that is not its API's.";
                 Err(self.reading.failed(FailureClass::Unusable, message))
@@ -463,20 +465,20 @@ fn begins_json(body: &[u8]) -> bool {
 }
 
 /// The failure of a prompt that is no JSON.
-fn unwritable(error: &serde_json::Error) -> Failure {
+fn unwritable(error: &serde_json::Error) -> ModelFailure {
     failure(FailureClass::Invalid, format!("The prompt cannot be written: {error}."))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{chat, messages::Reading, wait::EMPTY};
+    use crate::{chat, messages::MessagesReading, wait::EMPTY};
     use core::convert::Infallible;
     use futures_util::stream;
     use protocol::{
         limits,
         prompt::{AnswerBlock, AnswerStop},
-        routes::Patience,
+        routes::RoutePatience,
     };
     use tokio::time::{Instant, sleep};
 
@@ -502,16 +504,16 @@ mod tests {
         let begun = Instant::now();
         let outcome = read(
             chunks(&[OPENING, TEXT]).chain(stream::pending()),
-            Reading::default(),
+            MessagesReading::default(),
             &route(),
             &mut |_| {},
         )
         .await;
         let message = "The model provider sent nothing for 120 seconds.".to_owned();
-        let tokens = Tokens { input: 3, ..Tokens::default() };
+        let tokens = RequestTokens { input: 3, ..RequestTokens::default() };
         assert_eq!(
             outcome,
-            Err(Failure {
+            Err(ModelFailure {
                 class: FailureClass::Cut,
                 status: None,
                 message,
@@ -529,10 +531,10 @@ mod tests {
             sleep(SILENCE * 9 / 10).await;
             chunk
         });
-        let answer = read(slow, Reading::default(), &route(), &mut |_| {}).await;
+        let answer = read(slow, MessagesReading::default(), &route(), &mut |_| {}).await;
         let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
-        let tokens = Tokens { input: 3, ..Tokens::default() };
-        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens, opaque: None }));
+        let tokens = RequestTokens { input: 3, ..RequestTokens::default() };
+        assert_eq!(answer, Ok(ModelAnswer { blocks, stop: AnswerStop::EndTurn, tokens, opaque: None }));
     }
 
     #[tokio::test(start_paused = true)]
@@ -557,17 +559,18 @@ mod tests {
         let mut failures = Vec::new();
         for again in [": ping\n\n", ": ping without an end", PING, BLOCK, DELTA] {
             let begun = Instant::now();
-            let outcome = read(paced(TEXT, again), Reading::default(), &route(), &mut |_| {}).await;
+            let outcome = read(paced(TEXT, again), MessagesReading::default(), &route(), &mut |_| {}).await;
             failures.push((again, begun.elapsed(), outcome.expect_err("a failure")));
         }
         for (first, again) in [(WORDS, ": ping\n\n"), (WORDS, CHOICE), (CALL, CALL)] {
             let begun = Instant::now();
-            let outcome = read(paced(first, again), chat::Reading::default(), &route(), &mut |_| {}).await;
+            let outcome =
+                read(paced(first, again), chat::ChatReading::default(), &route(), &mut |_| {}).await;
             failures.push((again, begun.elapsed(), outcome.expect_err("a failure")));
         }
         // One that has said why it ended has only not ended its stream.
         let begun = Instant::now();
-        let answer = read(paced(TEXT, USAGE), Reading::default(), &route(), &mut |_| {}).await;
+        let answer = read(paced(TEXT, USAGE), MessagesReading::default(), &route(), &mut |_| {}).await;
         let took = SILENCE / 2 + SILENCE;
         assert_eq!((begun.elapsed(), answer.map(|answer| answer.stop)), (took, Ok(AnswerStop::EndTurn)));
         for (again, took, failure) in failures {
@@ -584,8 +587,11 @@ mod tests {
 
     fn patient(first_byte: u64, silence: u64) -> Route {
         let seconds = Duration::from_secs;
-        let patience =
-            Patience { first_byte: seconds(first_byte), silence: seconds(silence), ..Patience::DEFAULT };
+        let patience = RoutePatience {
+            first_byte: seconds(first_byte),
+            silence: seconds(silence),
+            ..RoutePatience::DEFAULT
+        };
         Route { patience, ..route() }
     }
 
@@ -594,7 +600,7 @@ mod tests {
         let cold = patient(1_800, 30);
         let begun = Instant::now();
         let stream = late(1_700, &[WORDS, REASON, "data: [DONE]\n\n"]).chain(stream::pending());
-        let answer = read(stream, chat::Reading::default(), &cold, &mut |_| {}).await;
+        let answer = read(stream, chat::ChatReading::default(), &cold, &mut |_| {}).await;
         assert_eq!(answer.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
         assert_eq!(begun.elapsed(), Duration::from_secs(1_700) + FAREWELL);
         let advice =
@@ -618,7 +624,7 @@ mod tests {
         ] {
             let begun = Instant::now();
             let failure =
-                read(stream, chat::Reading::default(), &cold, &mut |_| {}).await.expect_err("a failure");
+                read(stream, chat::ChatReading::default(), &cold, &mut |_| {}).await.expect_err("a failure");
             assert_eq!((begun.elapsed().as_secs(), failure.message.as_str()), (seconds, said));
             assert_eq!(failure.class, FailureClass::Cut);
         }
@@ -628,11 +634,11 @@ mod tests {
     async fn a_route_may_wait_longer_between_two_words_than_any_answer_goes_on_saying_nothing() {
         let begun = Instant::now();
         let slow = spaced(&[WORDS, WORDS, REASON, "data: [DONE]\n\n"], Duration::from_secs(3_500));
-        let answer = read(slow, chat::Reading::default(), &patient(3_600, 3_600), &mut |_| {}).await;
+        let answer = read(slow, chat::ChatReading::default(), &patient(3_600, 3_600), &mut |_| {}).await;
         assert_eq!(answer.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
         assert!(begun.elapsed().as_secs() >= 3 * 3_500);
         let short = spaced(&[WORDS, WORDS], Duration::from_secs(2));
-        let failure = read(short, chat::Reading::default(), &patient(1, 60), &mut |_| {}).await;
+        let failure = read(short, chat::ChatReading::default(), &patient(1, 60), &mut |_| {}).await;
         let failure = failure.expect_err("a failure");
         assert!(failure.message.starts_with("The model provider sent nothing for 1 seconds."), "{failure}");
     }
@@ -645,7 +651,7 @@ mod tests {
             sleep(SILENCE / 2).await;
             Ok::<_, Infallible>(Bytes::from_static(chunk.as_bytes()))
         });
-        let answer = read(slow, chat::Reading::default(), &route(), &mut |_| {}).await;
+        let answer = read(slow, chat::ChatReading::default(), &route(), &mut |_| {}).await;
         assert_eq!(answer.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
         assert!(begun.elapsed() > 2 * EMPTY);
     }
@@ -655,7 +661,7 @@ mod tests {
         let begun = Instant::now();
         let answer = read(
             chunks(&[OPENING, TEXT, ENDING]).chain(stream::pending()),
-            Reading::default(),
+            MessagesReading::default(),
             &route(),
             &mut |_| {},
         )
@@ -669,7 +675,8 @@ mod tests {
         let input = "[],".repeat(2 * 1024 * 1024);
         let event = format!("data: {{\"type\":\"ping\",\"a\":[{input}[]]}}\n\n");
         let stream = stream::iter([Ok::<_, Infallible>(Bytes::from(event))]);
-        let failure = read(stream, Reading::default(), &route(), &mut |_| {}).await.expect_err("a failure");
+        let failure =
+            read(stream, MessagesReading::default(), &route(), &mut |_| {}).await.expect_err("a failure");
         assert_eq!(failure.class, FailureClass::Unusable);
         assert!(failure.message.contains("too much memory"), "{failure:?}");
     }
@@ -697,10 +704,10 @@ mod tests {
         let pings = spaced(&idle, SILENCE / 2);
         let stream = chunks(&[WORDS]).chain(spaced(&[REASON, USAGE], pause)).chain(pings);
         let stream = stream.chain(stream::pending());
-        let answer = read(stream, chat::Reading::default(), &route(), &mut |_| {}).await;
+        let answer = read(stream, chat::ChatReading::default(), &route(), &mut |_| {}).await;
         let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
-        let tokens = Tokens { input: 3, ..Tokens::default() };
-        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens, opaque: None }));
+        let tokens = RequestTokens { input: 3, ..RequestTokens::default() };
+        assert_eq!(answer, Ok(ModelAnswer { blocks, stop: AnswerStop::EndTurn, tokens, opaque: None }));
         assert_eq!(begun.elapsed(), pause * 2 + SILENCE, "from the last frame on that says something");
     }
 
@@ -709,12 +716,13 @@ mod tests {
         let begun = Instant::now();
         let pause = SILENCE * 3 / 4;
         let stream = spaced(&[BOTH, BOTH, BOTH, "data: [DONE]\n\n"], pause).chain(stream::pending());
-        let answer = read(stream, chat::Reading::default(), &route(), &mut |_| {}).await.expect("an answer");
+        let answer =
+            read(stream, chat::ChatReading::default(), &route(), &mut |_| {}).await.expect("an answer");
         assert_eq!(answer.blocks, [AnswerBlock::Text { text: "hihihi".to_owned() }]);
         assert_eq!(begun.elapsed(), pause * 4 + FAREWELL);
         let silent = spaced(&[BOTH, BOTH], pause).chain(stream::pending());
         let failure =
-            read(silent, chat::Reading::default(), &route(), &mut |_| {}).await.expect_err("a failure");
+            read(silent, chat::ChatReading::default(), &route(), &mut |_| {}).await.expect_err("a failure");
         assert_eq!(failure.class, FailureClass::Cut, "such a reason is no end");
     }
 
@@ -723,7 +731,7 @@ mod tests {
         let begun = Instant::now();
         let stream = chunks(&[WORDS, USAGE]).chain(stream::pending());
         let failure =
-            read(stream, chat::Reading::default(), &route(), &mut |_| {}).await.expect_err("a failure");
+            read(stream, chat::ChatReading::default(), &route(), &mut |_| {}).await.expect_err("a failure");
         assert_eq!((failure.class, failure.tokens.input), (FailureClass::Cut, 3));
         assert_eq!(begun.elapsed(), SILENCE);
     }

@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use protocol::{
     limits,
-    prompt::{Failure, FailureClass},
+    prompt::{FailureClass, ModelFailure},
     routes::Route,
-    usage::Tokens,
+    usage::RequestTokens,
 };
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 pub(crate) const EMPTY: Duration = Duration::from_secs(limits::MODEL_EMPTY_S);
 
 /// The wait for an answer.
-pub(crate) struct Wait<'a> {
+pub(crate) struct AnswerWait<'a> {
     route: &'a Route,
     /// Bytes of the answer so far, and since when.
     said: usize,
@@ -23,7 +23,7 @@ pub(crate) struct Wait<'a> {
     framed_at: Instant,
 }
 
-impl<'a> Wait<'a> {
+impl<'a> AnswerWait<'a> {
     /// Begins to wait for an answer over this route.
     pub(crate) fn begin(route: &'a Route) -> Self {
         let now = Instant::now();
@@ -50,8 +50,8 @@ impl<'a> Wait<'a> {
         silence.min(self.empty().saturating_sub(self.said_at.elapsed()))
     }
 
-    /// What it means that nothing came within `waited`, which [`Wait::next`] said.
-    pub(crate) fn over(&self, waited: Duration, tokens: Tokens) -> Failure {
+    /// What it means that nothing came within `waited`, which [`AnswerWait::next`] said.
+    pub(crate) fn over(&self, waited: Duration, tokens: RequestTokens) -> ModelFailure {
         if waited < self.silence() {
             empty(self.empty(), tokens)
         } else if self.said > 0 {
@@ -72,20 +72,20 @@ impl<'a> Wait<'a> {
 }
 
 /// The failure of a request to which nothing of an answer came.
-pub(crate) fn unbegun(route: &Route, tokens: Tokens) -> Failure {
+pub(crate) fn unbegun(route: &Route, tokens: RequestTokens) -> ModelFailure {
     let silent = silent(route.patience.first_byte, tokens);
     let message = format!(
         "{} If the model is loaded first, say how long that may take with `first_byte` in the route {}.",
         silent.message, route.pattern
     );
-    Failure { message, ..silent }
+    ModelFailure { message, ..silent }
 }
 
-fn silent(waited: Duration, tokens: Tokens) -> Failure {
+fn silent(waited: Duration, tokens: RequestTokens) -> ModelFailure {
     cut(format!("The model provider sent nothing for {} seconds.", waited.as_secs()), tokens)
 }
 
-fn empty(waited: Duration, tokens: Tokens) -> Failure {
+fn empty(waited: Duration, tokens: RequestTokens) -> ModelFailure {
     let seconds = waited.as_secs();
     cut(
         format!("The model provider sent nothing of an answer for {seconds} seconds, only signs of life."),
@@ -93,6 +93,13 @@ fn empty(waited: Duration, tokens: Tokens) -> Failure {
     )
 }
 
-fn cut(message: String, tokens: Tokens) -> Failure {
-    Failure { class: FailureClass::Cut, status: None, message, retry_after: None, tokens, spots: Vec::new() }
+fn cut(message: String, tokens: RequestTokens) -> ModelFailure {
+    ModelFailure {
+        class: FailureClass::Cut,
+        status: None,
+        message,
+        retry_after: None,
+        tokens,
+        spots: Vec::new(),
+    }
 }

@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 
 /// A value as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Words<'a>(&'a str);
+pub(crate) struct WrittenValue<'a>(&'a str);
 
-impl<'a> Words<'a> {
+impl<'a> WrittenValue<'a> {
     /// A text that holds one value.
     pub(crate) fn of(text: &'a str) -> Self {
         Self(text.trim())
@@ -53,14 +53,14 @@ impl<'a> Words<'a> {
     }
 }
 
-struct Members<'a>(Vec<(String, Words<'a>)>);
+struct Members<'a>(Vec<(String, WrittenValue<'a>)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
 
         impl<'de> Visitor<'de> for Object {
-            type Value = Vec<(String, Words<'de>)>;
+            type Value = Vec<(String, WrittenValue<'de>)>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -69,7 +69,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    members.push((name, Words(value.get())));
+                    members.push((name, WrittenValue(value.get())));
                 }
                 Ok(members)
             }
@@ -85,16 +85,20 @@ mod tests {
 
     #[test]
     fn what_is_looked_into_stays_as_it_was_written() {
-        let words = Words::of(
+        let words = WrittenValue::of(
             r#" {"a": [1.0, {"n" : 12345678901234567890123}, "\u00e9"], "b":null,"a b":{"c":1e5}} "#,
         );
-        let items: Vec<_> = words.member("a").expect("a list").items().into_iter().map(Words::text).collect();
+        let items: Vec<_> =
+            words.member("a").expect("a list").items().into_iter().map(WrittenValue::text).collect();
         assert_eq!(items, ["1.0", r#"{"n" : 12345678901234567890123}"#, r#""\u00e9""#]);
-        assert_eq!(Words::of(items[2]).said().as_deref(), Some("é"));
+        assert_eq!(WrittenValue::of(items[2]).said().as_deref(), Some("é"));
         assert_eq!((words.member("b"), words.member("c"), words.items().len()), (None, None, 1));
-        assert_eq!(words.member("a b").and_then(|inner| inner.member("c")).map(Words::text), Some("1e5"));
         assert_eq!(
-            (Words::of("7").items(), Words::of("7").members(), Words::of("7").said()),
+            words.member("a b").and_then(|inner| inner.member("c")).map(WrittenValue::text),
+            Some("1e5")
+        );
+        assert_eq!(
+            (WrittenValue::of("7").items(), WrittenValue::of("7").members(), WrittenValue::of("7").said()),
             (vec![], vec![], None)
         );
     }

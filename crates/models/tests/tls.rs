@@ -8,11 +8,13 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{Router, serve::Listener};
-use models::{Keys, Models, Net, Oracle, Proxy};
+use models::{ModelClient, ProviderKeys, ProviderNet, ProviderProxy, RoutedModels};
 use protocol::{
-    content::Block,
-    prompt::{Answer, AnswerBlock, Failure, FailureClass, Message, Part, Prompt, Role},
-    routes::{Provider, Route, Routes},
+    content::ContentBlock,
+    prompt::{
+        AnswerBlock, FailureClass, MessagePart, MessageRole, ModelAnswer, ModelFailure, Prompt, PromptMessage,
+    },
+    routes::{Route, RouteProvider, Routes},
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{
@@ -73,19 +75,19 @@ async fn provider() -> String {
     format!("https://localhost:{port}")
 }
 
-async fn asked(base_url: String, extra_ca_pem: Option<Vec<u8>>) -> Result<Answer, Failure> {
+async fn asked(base_url: String, extra_ca_pem: Option<Vec<u8>>) -> Result<ModelAnswer, ModelFailure> {
     let route = Route {
-        provider: Provider::Messages,
+        provider: RouteProvider::Messages,
         base_url,
         window: 1,
         window_known: true,
         max_output: 1,
         ..Route::script("claude-*")
     };
-    let net = Net { extra_ca_pem, proxy: Proxy::Direct };
-    let models = Models::new(Routes(vec![route]), Keys::default(), net).expect("good settings");
-    let parts = vec![Part::Content(Block::text("hi"))];
-    let messages = vec![Arc::new(Message { role: Role::User, parts })];
+    let net = ProviderNet { extra_ca_pem, proxy: ProviderProxy::Direct };
+    let models = RoutedModels::new(Routes(vec![route]), ProviderKeys::default(), net).expect("good settings");
+    let parts = vec![MessagePart::Content(ContentBlock::text("hi"))];
+    let messages = vec![Arc::new(PromptMessage { role: MessageRole::User, parts })];
     let prompt =
         Prompt { model: "claude-test".to_owned(), system: None, tools: vec![], messages, counted: None };
     models.ask(&prompt, &mut |_| {}).await

@@ -6,12 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, Object, Stamp,
+    AgentId, Object, Timestamp,
     model::ModelConfig,
     parse::Metadata,
     roster::Coordinator,
     schema::{Described, Tagged},
-    tool::Tool,
+    tool::AgentTool,
 };
 
 /// What an agent is wherever it is shown: saved, in a session, in a thread.
@@ -30,7 +30,7 @@ pub struct AgentDefinition {
     /// Its system prompt.
     pub system: Option<String>,
     /// Its tools.
-    pub tools: Vec<Tool>,
+    pub tools: Vec<AgentTool>,
     /// Always empty: MCP servers are not served.
     pub mcp_servers: Vec<Object>,
     /// Always empty: skills are not served.
@@ -63,11 +63,11 @@ pub struct Agent {
     /// The owner's own notes.
     pub metadata: Metadata,
     /// When version 1 was saved.
-    pub created_at: Stamp,
+    pub created_at: Timestamp,
     /// When this version was saved, or archived.
-    pub updated_at: Stamp,
+    pub updated_at: Timestamp,
     /// Since when it may not be used any more.
-    pub archived_at: Option<Stamp>,
+    pub archived_at: Option<Timestamp>,
 }
 
 resource!(Agent, crate::id::Agent, "agent", definition.id);
@@ -106,7 +106,7 @@ impl SessionAgent {
     }
 
     /// The roster's agents; none without a roster.
-    pub fn members(&self) -> &[Member] {
+    pub fn members(&self) -> &[RosterMember] {
         self.multiagent.as_ref().map(|roster| roster.agents.as_slice()).unwrap_or_default()
     }
 }
@@ -135,12 +135,13 @@ impl From<&SessionAgent> for ThreadAgent {
 #[schemars(rename = "SessionCoordinator", transform = Tagged("coordinator"))]
 pub struct SessionCoordinator {
     /// The agents.
-    pub agents: Vec<Member>,
+    pub agents: Vec<RosterMember>,
 }
 
 /// An agent of a session's roster.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
-pub struct Member {
+#[schemars(rename = "Member")]
+pub struct RosterMember {
     /// The agent.
     #[serde(flatten)]
     pub agent: ThreadAgent,

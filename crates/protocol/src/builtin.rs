@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// The built-in tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Builtin {
+#[schemars(rename = "Builtin")]
+pub enum BuiltinName {
     /// Runs a command.
     Bash,
     /// Changes a file in place.
@@ -25,7 +26,7 @@ pub enum Builtin {
     WebSearch,
 }
 
-impl Builtin {
+impl BuiltinName {
     /// Every built-in tool.
     pub const ALL: [Self; 8] = [
         Self::Bash,

@@ -15,7 +15,8 @@ use crate::{
 /// One block of content, in the API's own words (docs/rules.md 19).
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Block {
+#[schemars(rename = "Block")]
+pub enum ContentBlock {
     /// Plain text.
     Text {
         /// What it says.
@@ -24,12 +25,12 @@ pub enum Block {
     /// A picture.
     Image {
         /// Where its bytes are.
-        source: Source,
+        source: MediaSource,
     },
     /// A PDF or a text.
     Document {
         /// Where its bytes are.
-        source: Source,
+        source: MediaSource,
         /// What it is called.
         title: Option<String>,
         /// What the model should know about it; not cited from.
@@ -50,7 +51,7 @@ pub enum Block {
     Redacted,
 }
 
-impl Block {
+impl ContentBlock {
     /// A text block.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
@@ -77,7 +78,8 @@ impl Block {
 /// Where the bytes of an image or a document are.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Source {
+#[schemars(rename = "Source")]
+pub enum MediaSource {
     /// Here, in base64.
     Base64 {
         /// The encoded bytes.
@@ -115,7 +117,7 @@ pub enum Source {
     },
 }
 
-impl Source {
+impl MediaSource {
     fn weight(&self) -> usize {
         match self {
             Self::Base64 { data, .. } | Self::Text { data, .. } => data.len(),
@@ -144,7 +146,7 @@ pub struct SearchText {
 
 /// Which blocks may stand in a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Allowed {
+pub enum AllowedBlocks {
     /// text, image, document: a user's message.
     Message,
     /// text, image, document, search_result: a tool's result.
@@ -152,16 +154,21 @@ pub enum Allowed {
 }
 
 /// Reads the content of a message: 1 to 1,000 blocks.
-pub fn message(value: Value, path: &str) -> Result<Vec<Block>, Invalid> {
-    blocks(1, Allowed::Message, value, path)
+pub fn message(value: Value, path: &str) -> Result<Vec<ContentBlock>, Invalid> {
+    blocks(1, AllowedBlocks::Message, value, path)
 }
 
 /// Reads the content of a tool's result: 0 to 1,000 blocks.
-pub fn result(value: Value, path: &str) -> Result<Vec<Block>, Invalid> {
-    blocks(0, Allowed::Result, value, path)
+pub fn result(value: Value, path: &str) -> Result<Vec<ContentBlock>, Invalid> {
+    blocks(0, AllowedBlocks::Result, value, path)
 }
 
-fn blocks(least: usize, allowed: Allowed, value: Value, path: &str) -> Result<Vec<Block>, Invalid> {
+fn blocks(
+    least: usize,
+    allowed: AllowedBlocks,
+    value: Value,
+    path: &str,
+) -> Result<Vec<ContentBlock>, Invalid> {
     let is_list = value.is_array();
     let read = parse::list(least, limits::CONTENT_BLOCKS, |value, path| block(allowed, value, path));
     read(value, path).map_err(|wrong| {
@@ -169,10 +176,10 @@ fn blocks(least: usize, allowed: Allowed, value: Value, path: &str) -> Result<Ve
     })
 }
 
-fn block(allowed: Allowed, value: Value, path: &str) -> Result<Block, Invalid> {
+fn block(allowed: AllowedBlocks, value: Value, path: &str) -> Result<ContentBlock, Invalid> {
     let known: &[&str] = match allowed {
-        Allowed::Message => &["text", "image", "document"],
-        Allowed::Result => &["text", "image", "document", "search_result"],
+        AllowedBlocks::Message => &["text", "image", "document"],
+        AllowedBlocks::Result => &["text", "image", "document", "search_result"],
     };
     let bare = |wrong: Invalid| wrong.with_example("{\"type\": \"text\", \"text\": \"…\"}");
     let mut fields = Fields::of(value, path).map_err(bare)?;
@@ -181,14 +188,14 @@ fn block(allowed: Allowed, value: Value, path: &str) -> Result<Block, Invalid> {
         return Err(fields.unknown_tag(&tag, known));
     }
     let block = match tag.as_str() {
-        "text" => Block::Text { text: text(allowed, &mut fields)? },
-        "image" => Block::Image { source: fields.required("source", image_source)? },
-        "document" => Block::Document {
+        "text" => ContentBlock::Text { text: text(allowed, &mut fields)? },
+        "image" => ContentBlock::Image { source: fields.required("source", image_source)? },
+        "document" => ContentBlock::Document {
             source: fields.required("source", document_source)?,
             title: fields.optional("title", parse::string)?,
             context: fields.optional("context", parse::string)?,
         },
-        _ => Block::SearchResult {
+        _ => ContentBlock::SearchResult {
             citations: fields.required("citations", citations)?,
             content: fields.required("content", parse::list(1, limits::CONTENT_BLOCKS, search_text))?,
             source: fields.required("source", parse::string)?,
@@ -199,11 +206,11 @@ fn block(allowed: Allowed, value: Value, path: &str) -> Result<Block, Invalid> {
     Ok(block)
 }
 
-fn text(allowed: Allowed, fields: &mut Fields) -> Result<String, Invalid> {
+fn text(allowed: AllowedBlocks, fields: &mut Fields) -> Result<String, Invalid> {
     let text = fields.required("text", parse::string)?;
     // A tool may well have nothing to say; a person who says nothing has made a mistake, and no provider
     // takes a blank text.
-    if allowed == Allowed::Message && text.trim().is_empty() {
+    if allowed == AllowedBlocks::Message && text.trim().is_empty() {
         return Err(fields.wrong("text", "must not be blank"));
     }
     Ok(text)
@@ -224,30 +231,30 @@ fn search_text(value: Value, path: &str) -> Result<SearchText, Invalid> {
     Ok(SearchText { text })
 }
 
-fn image_source(value: Value, path: &str) -> Result<Source, Invalid> {
+fn image_source(value: Value, path: &str) -> Result<MediaSource, Invalid> {
     source(&["base64", "url", "file"], &["image/jpeg", "image/png", "image/gif", "image/webp"], value, path)
 }
 
-fn document_source(value: Value, path: &str) -> Result<Source, Invalid> {
+fn document_source(value: Value, path: &str) -> Result<MediaSource, Invalid> {
     source(&["base64", "text", "url", "file"], &["application/pdf"], value, path)
 }
 
-fn source(known: &[&str], encoded: &[&str], value: Value, path: &str) -> Result<Source, Invalid> {
+fn source(known: &[&str], encoded: &[&str], value: Value, path: &str) -> Result<MediaSource, Invalid> {
     let mut fields = Fields::of(value, path)?;
     let tag = fields.tag(known)?;
     if !known.contains(&tag.as_str()) {
         return Err(fields.unknown_tag(&tag, known));
     }
     let source = match tag.as_str() {
-        "base64" => Source::Base64 {
+        "base64" => MediaSource::Base64 {
             data: fields.required("data", base64)?,
             media_type: media_type(&mut fields, encoded)?,
         },
-        "text" => Source::Text {
+        "text" => MediaSource::Text {
             data: fields.required("data", parse::string)?,
             media_type: media_type(&mut fields, &["text/plain"])?,
         },
-        "url" => Source::Url { url: fields.required("url", url)? },
+        "url" => MediaSource::Url { url: fields.required("url", url)? },
         _ => return Err(Invalid::unsupported(fields.path(), "a `file` source")),
     };
     fields.finish()?;
@@ -301,15 +308,15 @@ mod tests {
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}},
             {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}, "title": "T"},
         ]);
-        let png = Source::Base64 { data: "aGk=".into(), media_type: "image/png".into() };
-        let note = Source::Text { data: "x".into(), media_type: "text/plain".into() };
+        let png = MediaSource::Base64 { data: "aGk=".into(), media_type: "image/png".into() };
+        let note = MediaSource::Text { data: "x".into(), media_type: "text/plain".into() };
         let read = message(sent, "content").expect("all legal");
         assert_eq!(
             read,
             vec![
-                Block::text("hi"),
-                Block::Image { source: png },
-                Block::Document { source: note, title: Some("T".into()), context: None },
+                ContentBlock::text("hi"),
+                ContentBlock::Image { source: png },
+                ContentBlock::Document { source: note, title: Some("T".into()), context: None },
             ]
         );
     }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    EnvironmentId, Stamp, limits,
-    parse::{self, Fields, Given, Invalid, Metadata},
+    EnvironmentId, Timestamp, limits,
+    parse::{self, Fields, GivenField, Invalid, Metadata},
     schema::Tagged,
     web::is_host,
 };
@@ -25,17 +25,17 @@ pub struct Environment {
     /// What it is for: at most 2,048 characters, as it was sent.
     pub description: Option<String>,
     /// What its sandboxes are like, fully populated.
-    pub config: Config,
+    pub config: EnvironmentConfig,
     /// The owner's own notes.
     pub metadata: Metadata,
     /// Who may use it.
-    pub scope: Scope,
+    pub scope: EnvironmentScope,
     /// When it was made.
-    pub created_at: Stamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated_at: Stamp,
+    pub updated_at: Timestamp,
     /// Since when no new session may use it.
-    pub archived_at: Option<Stamp>,
+    pub archived_at: Option<Timestamp>,
 }
 
 resource!(Environment, crate::id::Environment, "environment", id);
@@ -43,7 +43,8 @@ resource!(Environment, crate::id::Environment, "environment", id);
 /// Who may use an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Scope {
+#[schemars(rename = "Scope")]
+pub enum EnvironmentScope {
     /// Everyone of the organization.
     #[default]
     Organization,
@@ -52,19 +53,20 @@ pub enum Scope {
 /// What an environment's sandboxes are like.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Config {
+#[schemars(rename = "Config")]
+pub enum EnvironmentConfig {
     /// The server runs them.
     Cloud {
         /// What they may reach.
         networking: Networking,
         /// What is installed in them.
-        packages: Packages,
+        packages: EnvironmentPackages,
     },
 }
 
-impl Default for Config {
+impl Default for EnvironmentConfig {
     fn default() -> Self {
-        Self::Cloud { networking: Networking::Unrestricted, packages: Packages::default() }
+        Self::Cloud { networking: Networking::Unrestricted, packages: EnvironmentPackages::default() }
     }
 }
 
@@ -89,7 +91,7 @@ pub enum Networking {
 #[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "packages")]
 #[schemars(rename = "Packages", transform = Tagged("packages"))]
-pub struct Packages {
+pub struct EnvironmentPackages {
     /// Of Debian and its kin.
     pub apt: Vec<String>,
     /// Of Rust.
@@ -110,11 +112,11 @@ const MANAGERS: [&str; 6] = ["apt", "cargo", "gem", "go", "npm", "pip"];
 ///
 /// # Errors
 /// The field that is wrong.
-pub fn config(stored: &Config, value: Value, path: &str) -> Result<Config, Invalid> {
+pub fn config(stored: &EnvironmentConfig, value: Value, path: &str) -> Result<EnvironmentConfig, Invalid> {
     let mut fields = Fields::of(value, path)?;
     let known = ["cloud", "self_hosted"];
     let tag = fields.tag(&known)?;
-    let Config::Cloud { networking: stored, packages } = stored;
+    let EnvironmentConfig::Cloud { networking: stored, packages } = stored;
     match tag.as_str() {
         // The second is what the vendor's older examples send.
         "cloud" | "anthropic_cloud" => {}
@@ -122,13 +124,13 @@ pub fn config(stored: &Config, value: Value, path: &str) -> Result<Config, Inval
         _ => return Err(fields.unknown_tag(&tag, &known)),
     }
     let networking = match fields.given("networking", |value, path| networking(stored, value, path))? {
-        Given::Absent => stored.clone(),
-        Given::Null => Networking::Unrestricted,
-        Given::Value(networking) => networking,
+        GivenField::Absent => stored.clone(),
+        GivenField::Null => Networking::Unrestricted,
+        GivenField::Value(networking) => networking,
     };
     fields.given("packages", no_packages)?;
     fields.finish()?;
-    Ok(Config::Cloud { networking, packages: packages.clone() })
+    Ok(EnvironmentConfig::Cloud { networking, packages: packages.clone() })
 }
 
 fn networking(stored: &Networking, value: Value, path: &str) -> Result<Networking, Invalid> {
@@ -162,11 +164,11 @@ fn networking(stored: &Networking, value: Value, path: &str) -> Result<Networkin
     Ok(read)
 }
 
-fn kept<T: Default>(given: Given<T>, stored: T) -> T {
+fn kept<T: Default>(given: GivenField<T>, stored: T) -> T {
     match given {
-        Given::Absent => stored,
-        Given::Null => T::default(),
-        Given::Value(value) => value,
+        GivenField::Absent => stored,
+        GivenField::Null => T::default(),
+        GivenField::Value(value) => value,
     }
 }
 
@@ -200,9 +202,9 @@ fn no_packages(value: Value, path: &str) -> Result<(), Invalid> {
 }
 
 /// Reads a `scope`.
-pub fn scope(value: Value, path: &str) -> Result<Scope, Invalid> {
+pub fn scope(value: Value, path: &str) -> Result<EnvironmentScope, Invalid> {
     match parse::one_of(&["organization", "account"])(value, path)? {
-        "organization" => Ok(Scope::Organization),
+        "organization" => Ok(EnvironmentScope::Organization),
         _ => Err(Invalid::new(path, "an API key may make only `organization` environments")),
     }
 }
@@ -213,20 +215,20 @@ mod tests {
     use alloc::vec;
     use serde_json::json;
 
-    fn limited(mcp: bool, packages: bool, hosts: &[&str]) -> Config {
+    fn limited(mcp: bool, packages: bool, hosts: &[&str]) -> EnvironmentConfig {
         let networking = Networking::Limited {
             allow_mcp_servers: mcp,
             allow_package_managers: packages,
             allowed_hosts: hosts.iter().map(|host| (*host).into()).collect(),
         };
-        Config::Cloud { networking, packages: Packages::default() }
+        EnvironmentConfig::Cloud { networking, packages: EnvironmentPackages::default() }
     }
 
     #[test]
     fn a_config_is_written_fully_populated() {
         let none: Vec<String> = vec![];
         assert_eq!(
-            serde_json::to_value(Config::default()).expect("writes"),
+            serde_json::to_value(EnvironmentConfig::default()).expect("writes"),
             json!({
                 "type": "cloud",
                 "networking": {"type": "unrestricted"},
@@ -243,8 +245,8 @@ mod tests {
         let stored = limited(true, true, &["a.example"]);
         for (sent, expected) in [
             (json!({"type": "cloud"}), stored.clone()),
-            (json!({"type": "cloud", "networking": null}), Config::default()),
-            (json!({"type": "cloud", "networking": {"type": "unrestricted"}}), Config::default()),
+            (json!({"type": "cloud", "networking": null}), EnvironmentConfig::default()),
+            (json!({"type": "cloud", "networking": {"type": "unrestricted"}}), EnvironmentConfig::default()),
             (
                 json!({"type": "cloud", "networking": {"type": "limited", "allowed_hosts": ["*.b.example"]}}),
                 limited(true, true, &["*.b.example"]),
@@ -284,7 +286,7 @@ mod tests {
             (hosts("a..example"), "config.networking.allowed_hosts.0"),
             (hosts(""), "config.networking.allowed_hosts.0"),
         ] {
-            let read = config(&Config::default(), sent, "config");
+            let read = config(&EnvironmentConfig::default(), sent, "config");
             assert_eq!(read.map_err(|wrong| wrong.path), Err(path.into()));
         }
     }

@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EventId, Object, Stamp, ThreadId,
+    EventId, Object, ThreadId, Timestamp,
     agent::SessionAgent,
-    content::Block,
+    content::ContentBlock,
     schema::Tagged,
     usage::{SpanUsage, Usage},
 };
@@ -20,7 +20,7 @@ pub struct Event {
     /// Its id: the same in every view.
     pub id: EventId,
     /// When it was processed; null while it waits in the queue (docs/rules.md 4).
-    pub processed_at: Option<Stamp>,
+    pub processed_at: Option<Timestamp>,
     /// What it says.
     #[serde(flatten)]
     pub body: Body,
@@ -63,7 +63,7 @@ bodies! {
     /// A person speaks.
     "user.message" UserMessage {
         /// text, image, document.
-        content: Vec<Block>,
+        content: Vec<ContentBlock>,
     };
     /// A person stops a thread, or all of them.
     "user.interrupt" UserInterrupt {
@@ -75,7 +75,7 @@ bodies! {
         /// The event of the call.
         tool_use_id: EventId,
         /// allow or deny.
-        result: Verdict,
+        result: ConfirmationVerdict,
         /// Why not.
         deny_message: Option<String>,
         /// The child thread the call belongs to.
@@ -86,7 +86,7 @@ bodies! {
         /// The event of the call.
         custom_tool_use_id: EventId,
         /// The result.
-        content: Option<Vec<Block>>,
+        content: Option<Vec<ContentBlock>>,
         /// Whether the tool failed.
         is_error: Option<bool>,
         /// The child thread the call belongs to.
@@ -97,7 +97,7 @@ bodies! {
         /// The event of the call.
         tool_use_id: EventId,
         /// The result.
-        content: Option<Vec<Block>>,
+        content: Option<Vec<ContentBlock>>,
         /// Whether the tool failed.
         is_error: Option<bool>,
         /// The child thread the call belongs to.
@@ -117,12 +117,12 @@ bodies! {
     /// The application speaks to the model between turns.
     "system.message" SystemMessage {
         /// Text only.
-        content: Vec<Block>,
+        content: Vec<ContentBlock>,
     };
     /// The agent speaks.
     "agent.message" AgentMessage {
         /// One entry per text block of the model.
-        content: Vec<Block>,
+        content: Vec<ContentBlock>,
     };
     /// The agent thought; what it thought is not shown.
     "agent.thinking" AgentThinking;
@@ -133,9 +133,9 @@ bodies! {
         /// Its input.
         input: Object,
         /// allow, ask or deny.
-        evaluated_permission: Option<Permission>,
+        evaluated_permission: Option<CallPermission>,
         /// How that was decided.
-        evaluation: Option<Evaluation>,
+        evaluation: Option<PermissionEvaluation>,
         /// The child thread, on the primary stream's copy only.
         session_thread_id: Option<ThreadId>,
     };
@@ -144,7 +144,7 @@ bodies! {
         /// The event of the call.
         tool_use_id: EventId,
         /// The result.
-        content: Option<Vec<Block>>,
+        content: Option<Vec<ContentBlock>>,
         /// Whether the tool failed.
         is_error: Option<bool>,
     };
@@ -157,9 +157,9 @@ bodies! {
         /// Its input.
         input: Object,
         /// allow, ask or deny.
-        evaluated_permission: Option<Permission>,
+        evaluated_permission: Option<CallPermission>,
         /// How that was decided.
-        evaluation: Option<Evaluation>,
+        evaluation: Option<PermissionEvaluation>,
         /// The child thread, on the primary stream's copy only.
         session_thread_id: Option<ThreadId>,
     };
@@ -168,7 +168,7 @@ bodies! {
         /// The event of the call.
         mcp_tool_use_id: EventId,
         /// The result.
-        content: Option<Vec<Block>>,
+        content: Option<Vec<ContentBlock>>,
         /// Whether the tool failed.
         is_error: Option<bool>,
     };
@@ -188,7 +188,7 @@ bodies! {
         /// Whose; null from the primary agent in the logs of earlier versions.
         from_agent_name: Option<String>,
         /// What it says.
-        content: Vec<Block>,
+        content: Vec<ContentBlock>,
     };
     /// A message to another thread was sent.
     "agent.thread_message_sent" AgentThreadMessageSent {
@@ -197,7 +197,7 @@ bodies! {
         /// To whom; null to the primary agent.
         to_agent_name: Option<String>,
         /// What it says.
-        content: Vec<Block>,
+        content: Vec<ContentBlock>,
     };
     /// A thread's history was shortened.
     "agent.thread_context_compacted" AgentThreadContextCompacted;
@@ -377,7 +377,8 @@ bodies! {
 /// A person's answer to an `ask`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+#[schemars(rename = "Verdict")]
+pub enum ConfirmationVerdict {
     /// Let it run.
     Allow,
     /// Do not.
@@ -387,7 +388,8 @@ pub enum Verdict {
 /// What the policy said of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Permission {
+#[schemars(rename = "Permission")]
+pub enum CallPermission {
     /// It runs.
     Allow,
     /// A person is asked.
@@ -399,7 +401,8 @@ pub enum Permission {
 /// How a permission was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Evaluation {
+#[schemars(rename = "Evaluation")]
+pub enum PermissionEvaluation {
     /// The policy is always_allow.
     AlwaysAllow,
     /// The policy is always_ask.
@@ -542,7 +545,7 @@ mod tests {
     use serde_json::json;
 
     fn event(body: Body) -> Event {
-        Event { id: EventId::from_bits(7), processed_at: Some(Stamp::from_micros(1)), body }
+        Event { id: EventId::from_bits(7), processed_at: Some(Timestamp::from_micros(1)), body }
     }
 
     #[test]

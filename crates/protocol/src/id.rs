@@ -10,7 +10,7 @@ use schemars::{JsonSchema as _, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What an id names. Implemented by the empty enums of this module only.
-pub trait Kind: 'static {
+pub trait IdKind: 'static {
     /// The prefix Heddle writes, without the underscore.
     const PREFIX: &'static str;
     /// Further prefixes that are read as the same kind.
@@ -28,7 +28,7 @@ macro_rules! kinds {
         $(#[$doc])*
         #[derive(Debug)]
         pub enum $kind {}
-        impl Kind for $kind {
+        impl IdKind for $kind {
             const PREFIX: &'static str = $prefix;
             const ALIASES: &'static [&'static str] = &[$($alias),*];
         }
@@ -76,7 +76,7 @@ kinds! {
     Workspace, WorkspaceId, "wrkspc", ["workspace"], "a workspace";
 }
 
-impl<K: Kind> Id<K> {
+impl<K: IdKind> Id<K> {
     /// The id with these 128 bits.
     pub const fn from_bits(bits: u128) -> Self {
         Self(bits, PhantomData)
@@ -153,7 +153,7 @@ impl fmt::Display for Given {
     }
 }
 
-impl<K: Kind> FromStr for Id<K> {
+impl<K: IdKind> FromStr for Id<K> {
     type Err = NotAnId;
 
     fn from_str(text: &str) -> Result<Self, NotAnId> {
@@ -197,7 +197,7 @@ fn bits_of(text: &str) -> Option<u128> {
     }
 }
 
-impl<K: Kind> fmt::Display for Id<K> {
+impl<K: IdKind> fmt::Display for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.0.to_be_bytes();
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
@@ -211,7 +211,7 @@ impl<K: Kind> fmt::Display for Id<K> {
     }
 }
 
-impl<K: Kind> fmt::Debug for Id<K> {
+impl<K: IdKind> fmt::Debug for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -245,13 +245,13 @@ impl<K> Hash for Id<K> {
     }
 }
 
-impl<K: Kind> Serialize for Id<K> {
+impl<K: IdKind> Serialize for Id<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de, K: Kind> Deserialize<'de> for Id<K> {
+impl<'de, K: IdKind> Deserialize<'de> for Id<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = alloc::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)

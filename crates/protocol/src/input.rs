@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::{
     EventId, ThreadId,
-    content::{self, Block},
-    event::Verdict,
+    content::{self, ContentBlock},
+    event::ConfirmationVerdict,
     limits,
     parse::{self, Fields, Invalid},
 };
@@ -18,7 +18,7 @@ pub enum ClientEvent {
     /// `user.message`.
     Message {
         /// text, image, document.
-        content: Vec<Block>,
+        content: Vec<ContentBlock>,
     },
     /// `user.interrupt`.
     Interrupt {
@@ -30,7 +30,7 @@ pub enum ClientEvent {
         /// The event of the call.
         call: EventId,
         /// allow or deny.
-        verdict: Verdict,
+        verdict: ConfirmationVerdict,
         /// Why not.
         deny_message: Option<String>,
     },
@@ -39,7 +39,7 @@ pub enum ClientEvent {
         /// The event of the call.
         call: EventId,
         /// The result, as it was sent.
-        content: Option<Vec<Block>>,
+        content: Option<Vec<ContentBlock>>,
         /// Whether the tool failed, as it was sent.
         is_error: Option<bool>,
     },
@@ -49,8 +49,8 @@ impl ClientEvent {
     /// How many bytes of the queue's bound it takes.
     pub fn weight(&self) -> usize {
         match self {
-            Self::Message { content } => content.iter().map(Block::weight).sum(),
-            Self::CustomResult { content, .. } => content.iter().flatten().map(Block::weight).sum(),
+            Self::Message { content } => content.iter().map(ContentBlock::weight).sum(),
+            Self::CustomResult { content, .. } => content.iter().flatten().map(ContentBlock::weight).sum(),
             Self::Confirmation { deny_message, .. } => deny_message.as_deref().map_or(0, str::len),
             Self::Interrupt { .. } => 0,
         }
@@ -116,11 +116,11 @@ fn confirmation(fields: &mut Fields) -> Result<ClientEvent, Invalid> {
     echoed_thread(fields);
     let call = fields.required("tool_use_id", parse::id)?;
     let verdict = match fields.required("result", parse::one_of(&["allow", "deny"]))? {
-        "allow" => Verdict::Allow,
-        _ => Verdict::Deny,
+        "allow" => ConfirmationVerdict::Allow,
+        _ => ConfirmationVerdict::Deny,
     };
     let deny_message = fields.optional("deny_message", parse::string)?;
-    if deny_message.is_some() && verdict == Verdict::Allow {
+    if deny_message.is_some() && verdict == ConfirmationVerdict::Allow {
         return Err(fields.wrong("deny_message", "goes only with `result: deny`"));
     }
     Ok(ClientEvent::Confirmation { call, verdict, deny_message })
@@ -150,9 +150,13 @@ mod tests {
         assert_eq!(
             send(sent),
             Ok(vec![
-                ClientEvent::Message { content: vec![Block::text("hi")] },
+                ClientEvent::Message { content: vec![ContentBlock::text("hi")] },
                 ClientEvent::Interrupt { thread: None },
-                ClientEvent::Confirmation { call, verdict: Verdict::Deny, deny_message: Some("no".into()) },
+                ClientEvent::Confirmation {
+                    call,
+                    verdict: ConfirmationVerdict::Deny,
+                    deny_message: Some("no".into())
+                },
                 ClientEvent::CustomResult { call, content: None, is_error: None },
             ])
         );

@@ -35,7 +35,7 @@ pub mod web;
 
 pub use id::{AgentId, EnvironmentId, EventId, SessionId, ThreadId, WorkspaceId};
 pub use parse::{Fields, Invalid};
-pub use time::Stamp;
+pub use time::Timestamp;
 
 /// A JSON object with its keys in the order they came.
 pub type Object = serde_json::Map<alloc::string::String, serde_json::Value>;

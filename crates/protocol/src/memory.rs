@@ -5,11 +5,11 @@ use alloc::{string::String, vec::Vec};
 
 use crate::{
     Object,
-    agent::{AgentDefinition, Member, SessionAgent, SessionCoordinator},
-    content::{Block, Source},
+    agent::{AgentDefinition, RosterMember, SessionAgent, SessionCoordinator},
+    content::{ContentBlock, MediaSource},
     event::{Body, Event},
-    prompt::{Beside, Origin, Part},
-    tool::Tool,
+    prompt::{AnswerOrigin, MessagePart, ProviderMember},
+    tool::AgentTool,
 };
 use serde_json::Value;
 
@@ -47,46 +47,46 @@ pub fn object(entries: &Object) -> usize {
 }
 
 /// What a block of content points to.
-pub fn block(block: &Block) -> usize {
+pub fn block(block: &ContentBlock) -> usize {
     match block {
-        Block::Text { text: said } => text(said),
-        Block::Image { source: from } => source(from),
-        Block::Document { source: from, title, context } => {
+        ContentBlock::Text { text: said } => text(said),
+        ContentBlock::Image { source: from } => source(from),
+        ContentBlock::Document { source: from, title, context } => {
             source(from) + option(title.as_ref()) + option(context.as_ref())
         }
-        Block::SearchResult { content, source, title, citations: _ } => {
+        ContentBlock::SearchResult { content, source, title, citations: _ } => {
             text(source) + text(title) + list(content, |part| text(&part.text))
         }
-        Block::Redacted => 0,
+        ContentBlock::Redacted => 0,
     }
 }
 
-fn source(source: &Source) -> usize {
+fn source(source: &MediaSource) -> usize {
     match source {
-        Source::Base64 { data, media_type } | Source::Text { data, media_type } => {
+        MediaSource::Base64 { data, media_type } | MediaSource::Text { data, media_type } => {
             text(data) + text(media_type)
         }
-        Source::Url { url } => text(url),
-        Source::File { file_id } => text(file_id),
-        Source::Kept { blob, media_type, encoded_bytes: _ } => text(blob) + text(media_type),
+        MediaSource::Url { url } => text(url),
+        MediaSource::File { file_id } => text(file_id),
+        MediaSource::Kept { blob, media_type, encoded_bytes: _ } => text(blob) + text(media_type),
     }
 }
 
 /// What a part of a message points to.
-pub fn part(part: &Part) -> usize {
+pub fn part(part: &MessagePart) -> usize {
     match part {
-        Part::Content(content) => block(content),
-        Part::Thinking(thought) => value(&thought.raw) + thought.from.as_deref().map_or(0, origin),
-        Part::Beside { from, beside: Beside { call, name, json } } => {
+        MessagePart::Content(content) => block(content),
+        MessagePart::Thinking(thought) => value(&thought.raw) + thought.from.as_deref().map_or(0, origin),
+        MessagePart::Beside { from, beside: ProviderMember { call, name, json } } => {
             text(name) + text(json) + option(call.as_ref()) + origin(from)
         }
-        Part::ToolUse { id, name, input } => text(id) + text(name) + object(input),
-        Part::ToolResult { id, content, is_error: _ } => text(id) + list(content, block),
+        MessagePart::ToolUse { id, name, input } => text(id) + text(name) + object(input),
+        MessagePart::ToolResult { id, content, is_error: _ } => text(id) + list(content, block),
     }
 }
 
-fn origin(origin: &Origin) -> usize {
-    size_of::<Origin>() + text(&origin.route) + PIECE
+fn origin(origin: &AnswerOrigin) -> usize {
+    size_of::<AnswerOrigin>() + text(&origin.route) + PIECE
 }
 
 /// What an event that waits in a queue points to. Only messages ever do.
@@ -106,7 +106,8 @@ pub fn agent(agent: &SessionAgent) -> usize {
 
 fn members(roster: Option<&SessionCoordinator>) -> usize {
     let Some(roster) = roster else { return 0 };
-    let one = |member: &Member| definition(&member.agent.definition) + members(member.multiagent.as_ref());
+    let one =
+        |member: &RosterMember| definition(&member.agent.definition) + members(member.multiagent.as_ref());
     list(&roster.agents, one)
 }
 
@@ -122,10 +123,12 @@ fn option(said: Option<&String>) -> usize {
     said.map_or(0, |said| text(said))
 }
 
-fn tool(tool: &Tool) -> usize {
+fn tool(tool: &AgentTool) -> usize {
     match tool {
-        Tool::Custom(custom) => text(&custom.name) + text(&custom.description) + object(&custom.input_schema),
-        Tool::Toolset(toolset) => list(&toolset.configs, |config| {
+        AgentTool::Custom(custom) => {
+            text(&custom.name) + text(&custom.description) + object(&custom.input_schema)
+        }
+        AgentTool::Toolset(toolset) => list(&toolset.configs, |config| {
             // Domains and the like: as text they take less than three quarters of what they do as strings.
             let web = config.web.as_ref().and_then(|web| serde_json::to_vec(web).ok());
             web.map_or(0, |json| 2 * json.len())
@@ -142,16 +145,16 @@ mod tests {
     #[test]
     fn what_is_large_is_weighed_as_it_lies_in_memory() {
         let long = "x".repeat(1_000);
-        let base64 = Source::Base64 { data: long.clone(), media_type: "image/png".into() };
+        let base64 = MediaSource::Base64 { data: long.clone(), media_type: "image/png".into() };
         let kept =
-            Source::Kept { blob: "b".into(), encoded_bytes: 1_000_000, media_type: "image/png".into() };
+            MediaSource::Kept { blob: "b".into(), encoded_bytes: 1_000_000, media_type: "image/png".into() };
         let input: Object = (0..100).map(|key| (format!("key {key}"), json!([key, "text"]))).collect();
         // The keys and texts themselves, and the structs that hold them.
         let held = 100 * (6 + 4 + size_of::<String>() + 3 * size_of::<Value>());
         for (weighed, least, most) in [
-            (block(&Block::text(long.clone())), 1_000, 1_100),
-            (block(&Block::Image { source: base64 }), 1_000, 1_100),
-            (block(&Block::Image { source: kept }), 10, 100),
+            (block(&ContentBlock::text(long.clone())), 1_000, 1_100),
+            (block(&ContentBlock::Image { source: base64 }), 1_000, 1_100),
+            (block(&ContentBlock::Image { source: kept }), 10, 100),
             (value(&json!({"type": "thinking", "thinking": long, "signature": long})), 2_000, 2_700),
             (object(&input), held, 2 * held),
         ] {

@@ -57,7 +57,7 @@ impl Invalid {
 
 /// What an optional field said: nothing, null, or a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Given<T> {
+pub enum GivenField<T> {
     /// The key is not there.
     Absent,
     /// The key is there and null.
@@ -66,7 +66,7 @@ pub enum Given<T> {
     Value(T),
 }
 
-impl<T> Given<T> {
+impl<T> GivenField<T> {
     /// The value; null and absent alike are `None`.
     pub fn value(self) -> Option<T> {
         match self {
@@ -76,11 +76,11 @@ impl<T> Given<T> {
     }
 
     /// The value changed by `change`.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Given<U> {
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> GivenField<U> {
         match self {
-            Self::Absent => Given::Absent,
-            Self::Null => Given::Null,
-            Self::Value(value) => Given::Value(change(value)),
+            Self::Absent => GivenField::Absent,
+            Self::Null => GivenField::Null,
+            Self::Value(value) => GivenField::Value(change(value)),
         }
     }
 }
@@ -131,15 +131,15 @@ impl Fields {
     }
 
     /// Takes `key` as it is.
-    pub fn take(&mut self, key: &'static str) -> Given<Value> {
+    pub fn take(&mut self, key: &'static str) -> GivenField<Value> {
         // `shift_remove` keeps the order of what is left, for the error about unknown keys.
         let given = match self.object.shift_remove(key) {
-            None => Given::Absent,
-            Some(Value::Null) => Given::Null,
-            Some(value) => Given::Value(value),
+            None => GivenField::Absent,
+            Some(Value::Null) => GivenField::Null,
+            Some(value) => GivenField::Value(value),
         };
         if !self.asked.iter().any(|(asked, _)| *asked == key) {
-            self.asked.push((key, matches!(given, Given::Value(_))));
+            self.asked.push((key, matches!(given, GivenField::Value(_))));
         }
         given
     }
@@ -149,12 +149,12 @@ impl Fields {
         &mut self,
         key: &'static str,
         read: impl FnOnce(Value, &str) -> Result<T, Invalid>,
-    ) -> Result<Given<T>, Invalid> {
+    ) -> Result<GivenField<T>, Invalid> {
         let path = self.at(key);
         Ok(match self.take(key) {
-            Given::Absent => Given::Absent,
-            Given::Null => Given::Null,
-            Given::Value(value) => Given::Value(read(value, &path)?),
+            GivenField::Absent => GivenField::Absent,
+            GivenField::Null => GivenField::Null,
+            GivenField::Value(value) => GivenField::Value(read(value, &path)?),
         })
     }
 
@@ -375,13 +375,13 @@ pub fn object(value: Value, path: &str) -> Result<Object, Invalid> {
 }
 
 /// Reads an id.
-pub fn id<K: crate::id::Kind>(value: Value, path: &str) -> Result<crate::id::Id<K>, Invalid> {
+pub fn id<K: crate::id::IdKind>(value: Value, path: &str) -> Result<crate::id::Id<K>, Invalid> {
     let text = string(value, path)?;
     text.parse().map_err(|wrong: crate::id::NotAnId| Invalid::new(path, wrong.to_string()))
 }
 
 /// Reads the id of something that must be here: one of another server is right, and absent.
-pub fn reference<K: crate::id::Kind>(value: Value, path: &str) -> Result<crate::id::Id<K>, Invalid> {
+pub fn reference<K: crate::id::IdKind>(value: Value, path: &str) -> Result<crate::id::Id<K>, Invalid> {
     let text = string(value, path)?;
     let wrong = |wrong: crate::id::NotAnId| Invalid {
         absent: wrong.is_foreign(),
@@ -618,7 +618,7 @@ mod tests {
             fields.given("b", boolean).expect("true is fine"),
             fields.given("c", boolean).expect("absent is fine"),
         ];
-        assert_eq!(given, [Given::Null, Given::Value(true), Given::Absent]);
+        assert_eq!(given, [GivenField::Null, GivenField::Value(true), GivenField::Absent]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a model is asked and what it answers, in no provider's words.
 //!
 //! `kernel::transcript` writes a [`Prompt`]; `models` turns it into one provider's request and that
-//! provider's stream into [`Delta`]s and one [`Answer`] or [`Failure`].
+//! provider's stream into [`AnswerDelta`]s and one [`ModelAnswer`] or [`ModelFailure`].
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::{fmt, time::Duration};
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use crate::{
     Object,
-    content::Block,
+    content::ContentBlock,
     event::RefusalDetails,
-    routes::{Provider, Route},
-    tool::Builtin,
-    usage::Tokens,
+    routes::{Route, RouteProvider},
+    tool::BuiltinName,
+    usage::RequestTokens,
 };
 
 /// One request to a model: everything it needs to see, nothing else.
@@ -29,14 +29,14 @@ pub struct Prompt {
     pub tools: Vec<Arc<ToolSpec>>,
     /// The history. Roles alternate, the first and the last are the user's, every tool use is
     /// answered in the very next message.
-    pub messages: Vec<Arc<Message>>,
+    pub messages: Vec<Arc<PromptMessage>>,
     /// How long the history was when it was last counted; `None` if no provider has told.
-    pub counted: Option<Counted>,
+    pub counted: Option<CountedTokens>,
 }
 
 /// The length of a history, as a provider counted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counted {
+pub struct CountedTokens {
     /// Tokens that the provider read.
     pub tokens: u64,
     /// How many messages of the history it was given.
@@ -45,7 +45,7 @@ pub struct Counted {
 
 /// Where a part of a history stands, as far as a provider can name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Spot {
+pub struct HistorySpot {
     /// The place of its message in [`Prompt::messages`].
     pub message: usize,
     /// Its place in that message.
@@ -67,18 +67,18 @@ pub struct ToolSpec {
 
 /// What models are told of the built-in tools. Prompts share it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Toolbox(Vec<(Builtin, Arc<ToolSpec>)>);
+pub struct Toolbox(Vec<(BuiltinName, Arc<ToolSpec>)>);
 
 impl Toolbox {
     /// What `told` says of each; nobody is offered a tool of which nothing is said.
-    pub fn new(told: impl Fn(Builtin) -> Option<ToolSpec>) -> Self {
+    pub fn new(told: impl Fn(BuiltinName) -> Option<ToolSpec>) -> Self {
         let spec = |tool| told(tool).map(|spec| (tool, Arc::new(spec)));
-        Self(Builtin::ALL.into_iter().filter_map(spec).collect())
+        Self(BuiltinName::ALL.into_iter().filter_map(spec).collect())
     }
 
     /// The tools that are served, by their names alone: for models that read no more.
     pub fn plain() -> Self {
-        let spec = |tool: Builtin| ToolSpec {
+        let spec = |tool: BuiltinName| ToolSpec {
             name: tool.name().into(),
             description: String::new(),
             input_schema: Object::new(),
@@ -87,14 +87,14 @@ impl Toolbox {
     }
 
     /// What they are told of `tool`.
-    pub fn of(&self, tool: Builtin) -> Option<&Arc<ToolSpec>> {
+    pub fn of(&self, tool: BuiltinName) -> Option<&Arc<ToolSpec>> {
         self.0.iter().find_map(|(own, spec)| (*own == tool).then_some(spec))
     }
 }
 
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum MessageRole {
     /// The person, or a tool's answer.
     User,
     /// The model.
@@ -103,26 +103,26 @@ pub enum Role {
 
 /// One message of the history.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Message {
+pub struct PromptMessage {
     /// Who speaks.
-    pub role: Role,
+    pub role: MessageRole,
     /// What they say; never empty.
-    pub parts: Vec<Part>,
+    pub parts: Vec<MessagePart>,
 }
 
 /// One part of a message.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Part {
+pub enum MessagePart {
     /// Ordinary content.
-    Content(Block),
+    Content(ContentBlock),
     /// A thinking block.
-    Thinking(Thought),
+    Thinking(ThinkingPart),
     /// What stands beside the message or a call of it, in front of its other parts.
     Beside {
         /// Who put it there, and is given it back.
-        from: Arc<Origin>,
+        from: Arc<AnswerOrigin>,
         /// It; its call by the id that the message has it by.
-        beside: Beside<String>,
+        beside: ProviderMember<String>,
     },
     /// The model asked for a tool.
     ToolUse {
@@ -138,7 +138,7 @@ pub enum Part {
         /// The provider's own id of the call.
         id: String,
         /// The result; may be empty.
-        content: Vec<Block>,
+        content: Vec<ContentBlock>,
         /// Whether the tool failed.
         is_error: bool,
     },
@@ -146,23 +146,23 @@ pub enum Part {
 
 /// A thinking block as the provider gave it, to be given back unchanged.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Thought {
+pub struct ThinkingPart {
     /// The block.
     pub raw: Value,
     /// Who gave it; `None` where that was not written down, as in the logs of earlier versions.
-    pub from: Option<Arc<Origin>>,
+    pub from: Option<Arc<AnswerOrigin>>,
 }
 
 /// The road that an answer came by: its provider's own state goes back by this one and by no other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
+pub struct AnswerOrigin {
     /// The wire.
-    pub wire: Provider,
+    pub wire: RouteProvider,
     /// The route's pattern.
     pub route: String,
 }
 
-impl Origin {
+impl AnswerOrigin {
     /// An answer's that came over this route.
     pub fn of(route: &Route) -> Self {
         Self { wire: route.provider, route: route.pattern.clone() }
@@ -176,7 +176,7 @@ impl Origin {
 
 /// A member that a provider put beside its answer, or beside a call of it: opaque, and private.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Beside<C> {
+pub struct ProviderMember<C> {
     /// The call that it stands beside; `None`: the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call: Option<C>,
@@ -186,19 +186,19 @@ pub struct Beside<C> {
     pub json: String,
 }
 
-impl<C> Beside<C> {
+impl<C> ProviderMember<C> {
     /// The same with its call named another way; `None` if that call is no more.
-    pub fn of<D>(self, name: impl FnOnce(C) -> Option<D>) -> Option<Beside<D>> {
+    pub fn of<D>(self, name: impl FnOnce(C) -> Option<D>) -> Option<ProviderMember<D>> {
         let call = match self.call {
             Some(call) => Some(name(call)?),
             None => None,
         };
-        Some(Beside { call, name: self.name, json: self.json })
+        Some(ProviderMember { call, name: self.name, json: self.json })
     }
 }
 
 /// Does not show the value: it is the provider's own affair.
-impl<C: fmt::Debug> fmt::Debug for Beside<C> {
+impl<C: fmt::Debug> fmt::Debug for ProviderMember<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { call, name, json } = self;
         f.debug_struct("Beside").field("call", call).field("name", name).field("bytes", &json.len()).finish()
@@ -207,29 +207,29 @@ impl<C: fmt::Debug> fmt::Debug for Beside<C> {
 
 /// What only the provider of an answer can read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Opaque<C> {
+pub struct OpaqueState<C> {
     /// The provider.
-    pub from: Origin,
+    pub from: AnswerOrigin,
     /// What it put beside the answer; at most [`crate::limits::BESIDE_BYTES`].
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
-    pub beside: Vec<Beside<C>>,
+    pub beside: Vec<ProviderMember<C>>,
 }
 
 /// A complete answer of a model.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct ModelAnswer {
     /// The blocks in the order the model gave them.
     pub blocks: Vec<AnswerBlock>,
     /// Why it stopped.
     pub stop: AnswerStop,
     /// What it cost.
-    pub tokens: Tokens,
+    pub tokens: RequestTokens,
     /// Whose thinking is among the blocks, and what else only the provider can read; a call by the index of
     /// its block. `None` if there is neither.
-    pub opaque: Option<Opaque<usize>>,
+    pub opaque: Option<OpaqueState<usize>>,
 }
 
-/// One block of an answer; its place in [`Answer::blocks`] is the block index of the previews.
+/// One block of an answer; its place in [`ModelAnswer::blocks`] is the block index of the previews.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnswerBlock {
     /// Text.
@@ -270,7 +270,7 @@ pub enum AnswerStop {
 
 /// A piece of an answer while it is being written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delta {
+pub enum AnswerDelta {
     /// A block began.
     Start {
         /// Its place in the answer.
@@ -301,7 +301,7 @@ pub enum DeltaKind {
 /// A request to a model that came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Failure {
+pub struct ModelFailure {
     /// What kind of failure it is; the kernel says what that means.
     pub class: FailureClass,
     /// The status of HTTP by which the provider refused it, if it was refused so.
@@ -311,9 +311,9 @@ pub struct Failure {
     /// How long the provider asked us to wait.
     pub retry_after: Option<Duration>,
     /// What the failed request cost, as far as the provider said.
-    pub tokens: Tokens,
+    pub tokens: RequestTokens,
     /// The parts of the history that the provider names as what it refuses; empty if it names none.
-    pub spots: Vec<Spot>,
+    pub spots: Vec<HistorySpot>,
 }
 
 /// The kinds of failure of a model request.

@@ -18,14 +18,14 @@ use crate::{
 #[schemars(rename = "Coordinator", transform = Tagged("coordinator"))]
 pub struct Coordinator {
     /// 1 to 20 different agents.
-    pub agents: Vec<Pinned>,
+    pub agents: Vec<PinnedAgent>,
 }
 
 /// One version of an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "agent")]
 #[schemars(rename = "Pinned", transform = Tagged("agent"))]
-pub struct Pinned {
+pub struct PinnedAgent {
     /// Which agent.
     pub id: AgentId,
     /// Which version.
@@ -34,7 +34,7 @@ pub struct Pinned {
 
 /// A delegation tool: how the agents of a session call, write to and report to each other (docs/rules.md 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Errand {
+pub enum DelegationTool {
     /// Makes a child, and goes on.
     CreateAgent,
     /// Makes a child, and waits for its report.
@@ -47,7 +47,7 @@ pub enum Errand {
     SendToParent,
 }
 
-impl Errand {
+impl DelegationTool {
     /// All of them, in the order in which a model is offered them.
     pub const ALL: [Self; 5] =
         [Self::CreateAgent, Self::Agent, Self::SendToAgent, Self::ListAgents, Self::SendToParent];
@@ -71,7 +71,7 @@ impl Errand {
 
 /// An entry of a roster as a client sends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
+pub enum RosterEntry {
     /// An agent; without a version its latest.
     Agent {
         /// Which agent.
@@ -88,7 +88,7 @@ pub enum Sent {
 /// # Errors
 /// The field that is wrong: none or more than 20 entries, an entry twice, or a kind of roster or entry
 /// that is not served.
-pub fn roster(value: Value, path: &str) -> Result<Vec<Sent>, Invalid> {
+pub fn roster(value: Value, path: &str) -> Result<Vec<RosterEntry>, Invalid> {
     let mut fields = Fields::of(value, path)?;
     let known = ["coordinator", "multiagent_20261001"];
     let tag = fields.tag(&known)?;
@@ -104,10 +104,12 @@ pub fn roster(value: Value, path: &str) -> Result<Vec<Sent>, Invalid> {
     let agents = fields.required("agents", parse::list(1, limits::ROSTER, sent))?;
     fields.finish()?;
     for (index, sent) in agents.iter().enumerate() {
-        let twice = |other: &Sent| match (other, sent) {
-            (Sent::Own, Sent::Own) => true,
-            (Sent::Agent { id: one, .. }, Sent::Agent { id: other, .. }) => one == other,
-            (Sent::Own, Sent::Agent { .. }) | (Sent::Agent { .. }, Sent::Own) => false,
+        let twice = |other: &RosterEntry| match (other, sent) {
+            (RosterEntry::Own, RosterEntry::Own) => true,
+            (RosterEntry::Agent { id: one, .. }, RosterEntry::Agent { id: other, .. }) => one == other,
+            (RosterEntry::Own, RosterEntry::Agent { .. }) | (RosterEntry::Agent { .. }, RosterEntry::Own) => {
+                false
+            }
         };
         if agents.iter().take(index).any(twice) {
             return Err(Invalid::new(alloc::format!("{at}.{index}"), "this agent is already in the roster"));
@@ -116,9 +118,9 @@ pub fn roster(value: Value, path: &str) -> Result<Vec<Sent>, Invalid> {
     Ok(agents)
 }
 
-fn sent(value: Value, path: &str) -> Result<Sent, Invalid> {
+fn sent(value: Value, path: &str) -> Result<RosterEntry, Invalid> {
     if value.is_string() {
-        return Ok(Sent::Agent { id: parse::id(value, path)?, version: None });
+        return Ok(RosterEntry::Agent { id: parse::id(value, path)?, version: None });
     }
     let mut fields = Fields::of(value, path)?;
     let known = ["agent", "self", "advisor"];
@@ -128,9 +130,9 @@ fn sent(value: Value, path: &str) -> Result<Sent, Invalid> {
             let id = fields.required("id", parse::id)?;
             let version = fields.optional("version", parse::whole(1, u64::MAX))?;
             fields.finish()?;
-            Ok(Sent::Agent { id, version })
+            Ok(RosterEntry::Agent { id, version })
         }
-        "self" => fields.finish().map(|()| Sent::Own),
+        "self" => fields.finish().map(|()| RosterEntry::Own),
         "advisor" => {
             let message = "an advisor is not supported yet; save an agent that gives advice, and name it here as \
                            {\"type\": \"agent\", \"id\": ID}";
@@ -154,9 +156,9 @@ mod tests {
             ID, {"type": "agent", "id": "agent_1111111111111111111113", "version": 3}, {"type": "self"},
         ]});
         let wanted = vec![
-            Sent::Agent { id: AgentId::from_bits(1), version: None },
-            Sent::Agent { id: AgentId::from_bits(2), version: Some(3) },
-            Sent::Own,
+            RosterEntry::Agent { id: AgentId::from_bits(1), version: None },
+            RosterEntry::Agent { id: AgentId::from_bits(2), version: Some(3) },
+            RosterEntry::Own,
         ];
         assert_eq!(roster(sent, "multiagent"), Ok(wanted));
     }

@@ -5,12 +5,12 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Object, Stamp, limits};
+use crate::{Object, Timestamp, limits};
 
 /// Which wire a route speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Provider {
+pub enum RouteProvider {
     /// The Messages API.
     Messages,
     /// The chat-completions API, as OpenAI, vLLM, Ollama and llama.cpp speak it.
@@ -19,7 +19,7 @@ pub enum Provider {
     Script,
 }
 
-impl Provider {
+impl RouteProvider {
     /// As the settings' file spells it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -40,14 +40,14 @@ pub const MAX_OUTPUT: u64 = 8_192;
 
 /// Where a provider's key is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Key {
+pub enum ProviderKey {
     /// In the environment variable of this name, read when the server starts.
     Variable(String),
     /// In the file at this path, read at each request.
     File(String),
 }
 
-impl Key {
+impl ProviderKey {
     /// The name of the variable or the path of the file, to be told to a person.
     pub fn place(&self) -> &str {
         match self {
@@ -58,7 +58,7 @@ impl Key {
 
 /// How long a provider may take, each at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct RoutePatience {
     /// To be connected to: 1 second to [`limits::MODEL_CONNECT_S_MAX`].
     pub connect: Duration,
     /// To begin an answer, as long as it sends nothing, to be connected to included: 1 second to
@@ -68,7 +68,7 @@ pub struct Patience {
     pub silence: Duration,
 }
 
-impl Patience {
+impl RoutePatience {
     /// With a provider of which nothing is said.
     pub const DEFAULT: Self = Self {
         connect: Duration::from_secs(limits::MODEL_CONNECT_S),
@@ -79,7 +79,7 @@ impl Patience {
 
 /// A member of a request without which a provider can answer as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Spare {
+pub enum SpareMember {
     /// That the cost be told.
     StreamOptions,
     /// The longest answer, by its old name.
@@ -90,7 +90,7 @@ pub enum Spare {
     CacheControl,
 }
 
-impl Spare {
+impl SpareMember {
     /// All of them.
     pub const ALL: [Self; 4] =
         [Self::StreamOptions, Self::MaxTokens, Self::MaxCompletionTokens, Self::CacheControl];
@@ -106,16 +106,16 @@ impl Spare {
     }
 
     /// Whether a request by this wire has it, and can do without it.
-    pub const fn is_of(self, provider: Provider) -> bool {
+    pub const fn is_of(self, provider: RouteProvider) -> bool {
         match (provider, self) {
             (
-                Provider::ChatCompletions,
+                RouteProvider::ChatCompletions,
                 Self::StreamOptions | Self::MaxTokens | Self::MaxCompletionTokens,
             )
-            | (Provider::Messages, Self::CacheControl) => true,
-            (Provider::ChatCompletions, Self::CacheControl)
-            | (Provider::Messages, Self::StreamOptions | Self::MaxTokens | Self::MaxCompletionTokens)
-            | (Provider::Script, _) => false,
+            | (RouteProvider::Messages, Self::CacheControl) => true,
+            (RouteProvider::ChatCompletions, Self::CacheControl)
+            | (RouteProvider::Messages, Self::StreamOptions | Self::MaxTokens | Self::MaxCompletionTokens)
+            | (RouteProvider::Script, _) => false,
         }
     }
 }
@@ -126,19 +126,19 @@ pub struct Route {
     /// The model ids it answers for: a name, or a name that ends in `*`.
     pub pattern: String,
     /// The wire it speaks.
-    pub provider: Provider,
+    pub provider: RouteProvider,
     /// Where the provider listens: what stands before `/v1/messages` or `/chat/completions` (so that it ends
     /// in `/v1` there, as a rule); empty for the script.
     pub base_url: String,
     /// Where the key is. `None`: no key is sent.
-    pub key: Option<Key>,
+    pub key: Option<ProviderKey>,
     /// Further headers of every request: name and value, in the order given. No secret: the key has a
     /// place of its own. Those that carry the key or frame the body are refused.
     pub headers: Vec<(String, String)>,
     /// Further members of every request's body: none that the wire writes itself.
     pub body: Object,
     /// What is left out of every request.
-    pub leave_out: Vec<Spare>,
+    pub leave_out: Vec<SpareMember>,
     /// Tokens the model can read at most.
     pub window: u64,
     /// Whether that is known; else it is only what is taken where nobody said it.
@@ -148,7 +148,7 @@ pub struct Route {
     /// Requests under way at once: 1 to [`limits::REQUESTS_PER_ROUTE_MAX`]. Further ones wait their turn.
     pub concurrency: usize,
     /// How long the provider may take.
-    pub patience: Patience,
+    pub patience: RoutePatience,
     /// How often a request is made in all while it fails for a time: 1 to [`limits::ATTEMPTS_MAX`].
     pub attempts: u32,
 }
@@ -158,7 +158,7 @@ impl Route {
     pub fn script(pattern: impl Into<String>) -> Self {
         Self {
             pattern: pattern.into(),
-            provider: Provider::Script,
+            provider: RouteProvider::Script,
             base_url: String::new(),
             key: None,
             headers: Vec::new(),
@@ -168,7 +168,7 @@ impl Route {
             window_known: false,
             max_output: MAX_OUTPUT,
             concurrency: limits::REQUESTS_PER_ROUTE,
-            patience: Patience::DEFAULT,
+            patience: RoutePatience::DEFAULT,
             attempts: limits::ATTEMPTS,
         }
     }
@@ -200,11 +200,11 @@ impl Routes {
 
 /// A model that a provider says it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offered {
+pub struct OfferedModel {
     /// Its id, as an agent names it.
     pub id: String,
     /// What people call it, if the provider says so.
     pub display_name: Option<String>,
     /// Since when it is there, if the provider says so.
-    pub created_at: Option<Stamp>,
+    pub created_at: Option<Timestamp>,
 }

@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, transform::Tran
 use serde_json::{Value, json};
 
 use crate::{
-    Stamp,
-    id::{Id, Kind},
+    Timestamp,
+    id::{Id, IdKind},
 };
 
 /// Adds the `type` that serde writes into a tagged struct, first and always there.
@@ -44,7 +44,7 @@ impl Transform for Described {
     }
 }
 
-impl<K: Kind> JsonSchema for Id<K> {
+impl<K: IdKind> JsonSchema for Id<K> {
     fn schema_name() -> Cow<'static, str> {
         format!("{}_id", K::PREFIX).into()
     }
@@ -59,7 +59,7 @@ impl<K: Kind> JsonSchema for Id<K> {
     }
 }
 
-impl JsonSchema for Stamp {
+impl JsonSchema for Timestamp {
     fn schema_name() -> Cow<'static, str> {
         "Stamp".into()
     }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EnvironmentId, Object, SessionId, Stamp, ThreadId,
+    EnvironmentId, Object, SessionId, ThreadId, Timestamp,
     agent::{SessionAgent, ThreadAgent},
     parse::Metadata,
     schema::Tagged,
@@ -16,7 +16,8 @@ use crate::{
 /// What a session or a thread is doing, as it is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+#[schemars(rename = "Status")]
+pub enum SessionStatus {
     /// It works.
     Running,
     /// It rests, or waits for the client.
@@ -27,7 +28,7 @@ pub enum Status {
     Terminated,
 }
 
-impl Status {
+impl SessionStatus {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Rescheduling, Self::Running, Self::Idle, Self::Terminated];
 
@@ -88,13 +89,13 @@ pub struct Session {
     /// What it used.
     pub usage: Usage,
     /// What it is doing.
-    pub status: Status,
+    pub status: SessionStatus,
     /// When it was made.
-    pub created_at: Stamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated_at: Stamp,
+    pub updated_at: Timestamp,
     /// Since when it takes no more events.
-    pub archived_at: Option<Stamp>,
+    pub archived_at: Option<Timestamp>,
 }
 
 /// How long a session worked, in seconds.
@@ -110,7 +111,7 @@ pub struct SessionStats {
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "session_thread")]
 #[schemars(rename = "Thread", transform = Tagged("session_thread"))]
-pub struct Thread {
+pub struct SessionThread {
     /// Its id.
     pub id: ThreadId,
     /// The session it belongs to.
@@ -120,7 +121,7 @@ pub struct Thread {
     /// The agent it works with.
     pub agent: ThreadAgent,
     /// What it is doing.
-    pub status: Status,
+    pub status: SessionStatus,
     /// How long it worked; null until its status first changes.
     pub stats: Option<ThreadStats>,
     /// What it used; null until its status first changes.
@@ -128,11 +129,11 @@ pub struct Thread {
     /// The workflow run it belongs to.
     pub workflow_run_id: Option<String>,
     /// When it was made.
-    pub created_at: Stamp,
+    pub created_at: Timestamp,
     /// When it last changed.
-    pub updated_at: Stamp,
+    pub updated_at: Timestamp,
     /// Since when it is over.
-    pub archived_at: Option<Stamp>,
+    pub archived_at: Option<Timestamp>,
 }
 
 /// How long a thread worked, in seconds.

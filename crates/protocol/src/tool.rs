@@ -12,14 +12,15 @@ use crate::{
     parse::{self, Fields, Invalid},
 };
 pub use crate::{
-    builtin::Builtin,
-    toolset::{Policy, ToolConfig, ToolDefault, Toolset},
+    builtin::BuiltinName,
+    toolset::{PermissionPolicy, ToolConfig, ToolDefault, Toolset},
 };
 
 /// One entry of an agent's `tools`.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type")]
-pub enum Tool {
+#[schemars(rename = "Tool")]
+pub enum AgentTool {
     /// The built-in tools.
     #[serde(rename = "agent_toolset_20260401")]
     Toolset(Toolset),
@@ -44,44 +45,48 @@ pub struct CustomTool {
 /// # Errors
 /// The field that is wrong: a name twice, more than 256 tools in sum, a source of URLs that is no custom
 /// tool of the list, a schema that is no object schema, or a kind of tool that is not served.
-pub fn tools(value: Value, path: &str) -> Result<Vec<Tool>, Invalid> {
+pub fn tools(value: Value, path: &str) -> Result<Vec<AgentTool>, Invalid> {
     let tools = parse::list(0, limits::TOOLS, tool)(value, path)?;
     for (index, tool) in tools.iter().enumerate() {
-        let twice = |other: &Tool| match (other, tool) {
-            (Tool::Custom(one), Tool::Custom(other)) => one.name == other.name,
-            (Tool::Toolset(_), Tool::Toolset(_)) => true,
-            (Tool::Toolset(_), Tool::Custom(_)) | (Tool::Custom(_), Tool::Toolset(_)) => false,
+        let twice = |other: &AgentTool| match (other, tool) {
+            (AgentTool::Custom(one), AgentTool::Custom(other)) => one.name == other.name,
+            (AgentTool::Toolset(_), AgentTool::Toolset(_)) => true,
+            (AgentTool::Toolset(_), AgentTool::Custom(_)) | (AgentTool::Custom(_), AgentTool::Toolset(_)) => {
+                false
+            }
         };
         if tools.iter().take(index).any(twice) {
             return Err(Invalid::new(format!("{path}.{index}"), "this tool is already in the list"));
         }
     }
-    let sum: usize = tools.iter().map(Tool::count).sum();
+    let sum: usize = tools.iter().map(AgentTool::count).sum();
     if sum > limits::TOOLS {
         let message = format!("must have at most {} tools in sum, has {sum}", limits::TOOLS);
         return Err(Invalid::new(path, message));
     }
     let custom =
-        |name: &str| tools.iter().any(|tool| matches!(tool, Tool::Custom(tool) if tool.name == name));
+        |name: &str| tools.iter().any(|tool| matches!(tool, AgentTool::Custom(tool) if tool.name == name));
     for (index, tool) in tools.iter().enumerate() {
-        if let Tool::Toolset(toolset) = tool {
+        if let AgentTool::Toolset(toolset) = tool {
             toolset.sources_are(custom, &format!("{path}.{index}"))?;
         }
     }
     Ok(tools)
 }
 
-impl Tool {
+impl AgentTool {
     /// How many tools it comes to.
     fn count(&self) -> usize {
         match self {
-            Self::Toolset(toolset) => Builtin::ALL.iter().filter(|tool| toolset.of(**tool).enabled).count(),
+            Self::Toolset(toolset) => {
+                BuiltinName::ALL.iter().filter(|tool| toolset.of(**tool).enabled).count()
+            }
             Self::Custom(_) => 1,
         }
     }
 }
 
-fn tool(value: Value, path: &str) -> Result<Tool, Invalid> {
+fn tool(value: Value, path: &str) -> Result<AgentTool, Invalid> {
     let mut fields = Fields::of(value, path)?;
     let known = ["custom", "agent_toolset_20260401", "mcp_toolset"];
     let tag = fields.tag(&known)?;
@@ -92,9 +97,9 @@ fn tool(value: Value, path: &str) -> Result<Tool, Invalid> {
                 fields.required("description", parse::text(1, limits::TOOL_DESCRIPTION_CHARS))?;
             let input_schema = fields.required("input_schema", input_schema)?;
             fields.finish()?;
-            Ok(Tool::Custom(CustomTool { name, description, input_schema }))
+            Ok(AgentTool::Custom(CustomTool { name, description, input_schema }))
         }
-        "agent_toolset_20260401" => Toolset::read(fields).map(Tool::Toolset),
+        "agent_toolset_20260401" => Toolset::read(fields).map(AgentTool::Toolset),
         "mcp_toolset" => Err(Invalid::unsupported(path, "an MCP toolset")),
         _ => Err(fields.unknown_tag(&tag, &known)),
     }
@@ -106,7 +111,7 @@ fn tool_name(value: Value, path: &str) -> Result<String, Invalid> {
         return Err(Invalid::new(path, "may hold only letters, digits, `_` and `-`"));
     }
     let reserved = name.starts_with("mcp__") || name.starts_with("ant__");
-    if reserved || Builtin::NAMES.contains(&name.as_str()) {
+    if reserved || BuiltinName::NAMES.contains(&name.as_str()) {
         let message = format!("`{name}` is a built-in or reserved name; choose another");
         return Err(Invalid::new(path, message));
     }
@@ -178,7 +183,11 @@ mod tests {
         let input_schema = schema.as_object().cloned().unwrap_or_default();
         assert_eq!(
             read,
-            vec![Tool::Custom(CustomTool { name: "look_up".into(), description: "d".into(), input_schema })]
+            vec![AgentTool::Custom(CustomTool {
+                name: "look_up".into(),
+                description: "d".into(),
+                input_schema
+            })]
         );
         assert_eq!(serde_json::to_value(&read).expect("writes"), json!([custom("look_up", schema)]));
     }

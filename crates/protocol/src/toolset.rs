@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::{
     Object,
-    builtin::Builtin,
+    builtin::BuiltinName,
     limits,
     parse::{self, Fields, Invalid},
-    web::{Domains, UrlSources, UserLocation, Web},
+    web::{AllowedDomains, UrlSources, UserLocation, WebToolLimits},
 };
 
 /// The built-in tools with their switches and policies, always fully resolved.
@@ -29,12 +29,12 @@ pub struct ToolDefault {
     /// Whether it is on.
     pub enabled: bool,
     /// Whether a person is asked first.
-    pub permission_policy: Policy,
+    pub permission_policy: PermissionPolicy,
 }
 
 impl ToolDefault {
     /// What holds where nothing is said: on, and nobody is asked.
-    pub const BARE: Self = Self { enabled: true, permission_policy: Policy::AlwaysAllow };
+    pub const BARE: Self = Self { enabled: true, permission_policy: PermissionPolicy::AlwaysAllow };
 }
 
 /// One built-in tool's switch and policy. Written with its name as `type` beside it.
@@ -42,13 +42,13 @@ impl ToolDefault {
 #[serde(from = "Kept")]
 pub struct ToolConfig {
     /// The tool.
-    pub name: Builtin,
+    pub name: BuiltinName,
     /// Whether it is on.
     pub enabled: bool,
     /// Whether a person is asked first.
-    pub permission_policy: Policy,
+    pub permission_policy: PermissionPolicy,
     /// What limits it, if it is a web tool; `None`: nothing.
-    pub web: Option<Web>,
+    pub web: Option<WebToolLimits>,
 }
 
 impl JsonSchema for ToolConfig {
@@ -57,20 +57,20 @@ impl JsonSchema for ToolConfig {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let policy = generator.subschema_for::<Policy>();
-        let mut one = |tool: Builtin| {
+        let policy = generator.subschema_for::<PermissionPolicy>();
+        let mut one = |tool: BuiltinName| {
             let name = json!({"type": "string", "const": tool.name()});
             let mut properties = json!({
                 "type": name, "name": name, "enabled": {"type": "boolean"}, "permission_policy": policy,
             });
-            for (name, limit) in Web::shown(tool, generator) {
+            for (name, limit) in WebToolLimits::shown(tool, generator) {
                 properties[name] = limit.to_value();
             }
             let keys: Vec<&String> = properties.as_object().into_iter().flat_map(Object::keys).collect();
             json!({"type": "object", "properties": properties, "required": keys})
         };
         let description = "One built-in tool's switch and policy, with its name as `type` beside it.";
-        json_schema!({"description": description, "oneOf": Builtin::ALL.map(&mut one)})
+        json_schema!({"description": description, "oneOf": BuiltinName::ALL.map(&mut one)})
     }
 }
 
@@ -79,12 +79,12 @@ impl Serialize for ToolConfig {
         #[derive(Serialize)]
         struct Written<'a> {
             #[serde(rename = "type")]
-            kind: Builtin,
-            name: Builtin,
+            kind: BuiltinName,
+            name: BuiltinName,
             enabled: bool,
-            permission_policy: Policy,
+            permission_policy: PermissionPolicy,
             #[serde(flatten)]
-            web: Option<&'a Web>,
+            web: Option<&'a WebToolLimits>,
         }
         let Self { name, enabled, permission_policy, web } = self;
         let (name, enabled, permission_policy) = (*name, *enabled, *permission_policy);
@@ -95,11 +95,11 @@ impl Serialize for ToolConfig {
 /// A config as it is kept: the fields of every tool.
 #[derive(Deserialize)]
 struct Kept {
-    name: Builtin,
+    name: BuiltinName,
     enabled: bool,
-    permission_policy: Policy,
+    permission_policy: PermissionPolicy,
     #[serde(flatten)]
-    domains: Domains,
+    domains: AllowedDomains,
     max_content_tokens: Option<u64>,
     url_sources: Option<UrlSources>,
     user_location: Option<UserLocation>,
@@ -110,8 +110,10 @@ impl From<Kept> for ToolConfig {
         let Kept { name, enabled, permission_policy, domains, .. } = kept;
         let (max_content_tokens, url_sources) = (kept.max_content_tokens, kept.url_sources);
         let web = name.unlimited().map(|web| match web {
-            Web::Fetch { .. } => Web::Fetch { domains, max_content_tokens, url_sources },
-            Web::Search { .. } => Web::Search { domains, user_location: kept.user_location },
+            WebToolLimits::Fetch { .. } => WebToolLimits::Fetch { domains, max_content_tokens, url_sources },
+            WebToolLimits::Search { .. } => {
+                WebToolLimits::Search { domains, user_location: kept.user_location }
+            }
         });
         Self { name, enabled, permission_policy, web }
     }
@@ -120,7 +122,8 @@ impl From<Kept> for ToolConfig {
 /// Whether a person is asked before a tool runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Policy {
+#[schemars(rename = "Policy")]
+pub enum PermissionPolicy {
     /// It runs.
     AlwaysAllow,
     /// A person is asked.
@@ -129,7 +132,7 @@ pub enum Policy {
 
 impl Toolset {
     /// What holds for `tool`.
-    pub fn of(&self, tool: Builtin) -> ToolDefault {
+    pub fn of(&self, tool: BuiltinName) -> ToolDefault {
         let named = self.configs.iter().find(|config| config.name == tool);
         named.map_or(self.default_config, |config| ToolDefault {
             enabled: config.enabled,
@@ -140,7 +143,7 @@ impl Toolset {
     /// Refuses a source of URLs that is no custom tool of the agent. `path` is the toolset's.
     pub(crate) fn sources_are(&self, custom: impl Fn(&str) -> bool, path: &str) -> Result<(), Invalid> {
         for (index, config) in self.configs.iter().enumerate() {
-            let named = config.web.as_ref().map(Web::named).unwrap_or_default();
+            let named = config.web.as_ref().map(WebToolLimits::named).unwrap_or_default();
             if let Some(place) = named.iter().position(|tool| !custom(&tool.name)) {
                 let at = format!("{path}.configs.{index}.url_sources.client_tool_results.tools.{place}.name");
                 return Err(Invalid::new(at, "is no custom tool of this list"));
@@ -185,8 +188,8 @@ fn config(value: Value, path: &str, inherited: ToolDefault) -> Result<ToolConfig
     }
     let web = match name.unlimited() {
         None => None,
-        Some(Web::Fetch { .. }) => Some(Web::fetch(&mut fields)?),
-        Some(Web::Search { .. }) => Some(Web::search(&mut fields)?),
+        Some(WebToolLimits::Fetch { .. }) => Some(WebToolLimits::fetch(&mut fields)?),
+        Some(WebToolLimits::Search { .. }) => Some(WebToolLimits::search(&mut fields)?),
     };
     let ToolDefault { enabled, permission_policy } = switches(&mut fields, inherited)?;
     fields.finish()?;
@@ -202,18 +205,18 @@ fn switches(fields: &mut Fields, inherited: ToolDefault) -> Result<ToolDefault, 
     })
 }
 
-fn builtin(value: Value, path: &str) -> Result<Builtin, Invalid> {
-    let name = parse::one_of(Builtin::NAMES)(value, path)?;
-    Builtin::named(name).ok_or_else(|| Invalid::new(path, "is no built-in tool"))
+fn builtin(value: Value, path: &str) -> Result<BuiltinName, Invalid> {
+    let name = parse::one_of(BuiltinName::NAMES)(value, path)?;
+    BuiltinName::named(name).ok_or_else(|| Invalid::new(path, "is no built-in tool"))
 }
 
-fn policy(value: Value, path: &str) -> Result<Policy, Invalid> {
+fn policy(value: Value, path: &str) -> Result<PermissionPolicy, Invalid> {
     let mut fields = Fields::of(value, path)?;
     let known = ["always_allow", "always_ask"];
     let tag = fields.tag(&known)?;
     let policy = match tag.as_str() {
-        "always_allow" => Policy::AlwaysAllow,
-        "always_ask" => Policy::AlwaysAsk,
+        "always_allow" => PermissionPolicy::AlwaysAllow,
+        "always_ask" => PermissionPolicy::AlwaysAsk,
         "auto" => return Err(Invalid::unsupported(path, "the policy `auto`")),
         _ => return Err(fields.unknown_tag(&tag, &known)),
     };
@@ -271,11 +274,11 @@ mod tests {
             })
         );
         assert_eq!(
-            [Builtin::Bash, Builtin::Read, Builtin::Glob].map(|tool| toolset.of(tool)),
+            [BuiltinName::Bash, BuiltinName::Read, BuiltinName::Glob].map(|tool| toolset.of(tool)),
             [
-                ToolDefault { enabled: true, permission_policy: Policy::AlwaysAsk },
-                ToolDefault { enabled: false, permission_policy: Policy::AlwaysAllow },
-                ToolDefault { enabled: false, permission_policy: Policy::AlwaysAsk },
+                ToolDefault { enabled: true, permission_policy: PermissionPolicy::AlwaysAsk },
+                ToolDefault { enabled: false, permission_policy: PermissionPolicy::AlwaysAllow },
+                ToolDefault { enabled: false, permission_policy: PermissionPolicy::AlwaysAsk },
             ]
         );
         let text = serde_json::to_string(&toolset).expect("writes");
@@ -329,7 +332,7 @@ mod tests {
 
     #[test]
     fn names_and_tools_are_the_same_list() {
-        assert_eq!(Builtin::ALL.map(Builtin::name).as_slice(), Builtin::NAMES);
-        assert_eq!(Builtin::ALL.map(|tool| Builtin::named(tool.name())), Builtin::ALL.map(Some));
+        assert_eq!(BuiltinName::ALL.map(BuiltinName::name).as_slice(), BuiltinName::NAMES);
+        assert_eq!(BuiltinName::ALL.map(|tool| BuiltinName::named(tool.name())), BuiltinName::ALL.map(Some));
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Tokens of one model request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Tokens {
+pub struct RequestTokens {
     /// Input read without a cache.
     pub input: u64,
     /// Output written.
@@ -20,7 +20,7 @@ pub struct Tokens {
     pub cache_write_1h: u64,
 }
 
-impl Tokens {
+impl RequestTokens {
     /// All that was read, from whichever cache.
     #[must_use]
     pub fn read(self) -> u64 {
@@ -53,7 +53,7 @@ pub struct Usage {
     /// Input tokens read without a cache.
     pub input_tokens: Option<u64>,
     /// What it cost at list price; null where the route has no price.
-    pub list_cost: Option<Money>,
+    pub list_cost: Option<MoneyAmount>,
     /// Output tokens.
     pub output_tokens: Option<u64>,
     /// Server-side tool requests.
@@ -62,7 +62,7 @@ pub struct Usage {
 
 impl Usage {
     /// The usage that these sums make.
-    pub fn of(tokens: Tokens, active_seconds: f64) -> Self {
+    pub fn of(tokens: RequestTokens, active_seconds: f64) -> Self {
         let cached = tokens.cache_write_5m + tokens.cache_write_1h > 0;
         Self {
             active_seconds: Some(active_seconds),
@@ -102,7 +102,8 @@ pub struct ServerToolUse {
 
 /// An amount of money.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-pub struct Money {
+#[schemars(rename = "Money")]
+pub struct MoneyAmount {
     /// Whole cents, in digits.
     pub amount: String,
     /// Always `USD`.
@@ -124,8 +125,8 @@ pub struct SpanUsage {
     pub speed: Option<String>,
 }
 
-impl From<Tokens> for SpanUsage {
-    fn from(tokens: Tokens) -> Self {
+impl From<RequestTokens> for SpanUsage {
+    fn from(tokens: RequestTokens) -> Self {
         Self {
             cache_creation_input_tokens: tokens.cache_write_5m + tokens.cache_write_1h,
             cache_read_input_tokens: tokens.cache_read,

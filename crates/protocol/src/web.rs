@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    builtin::Builtin,
+    builtin::BuiltinName,
     limits,
     parse::{self, Fields, Invalid},
     schema::Tagged,
@@ -19,12 +19,12 @@ pub const PRIVATE: [&str; 5] = ["local", "internal", "localdomain", "invalid", "
 /// What limits one web tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Web {
+pub enum WebToolLimits {
     /// `web_fetch`.
     Fetch {
         /// Which hosts.
         #[serde(flatten)]
-        domains: Domains,
+        domains: AllowedDomains,
         /// Tokens of text that one call may bring, at least 1; null: the tool's own bound.
         max_content_tokens: Option<u64>,
         /// Whose URLs; null: everybody's.
@@ -34,7 +34,7 @@ pub enum Web {
     Search {
         /// Which hosts.
         #[serde(flatten)]
-        domains: Domains,
+        domains: AllowedDomains,
         /// Where to search from; null: anywhere.
         user_location: Option<UserLocation>,
     },
@@ -42,7 +42,7 @@ pub enum Web {
 
 /// The hosts that a tool may reach, or those that it may not; never both.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Domains {
+pub struct AllowedDomains {
     /// These and their subdomains alone: 1 to 64 as they were sent; null: all.
     pub allowed_domains: Option<Vec<String>>,
     /// Neither these nor their subdomains: 1 to 64 as they were sent; null: none.
@@ -104,33 +104,33 @@ pub struct UserLocation {
     pub timezone: Option<String>,
 }
 
-impl Builtin {
+impl BuiltinName {
     /// The limits of a web tool that has none.
-    pub const fn unlimited(self) -> Option<Web> {
+    pub const fn unlimited(self) -> Option<WebToolLimits> {
         match self {
             Self::Bash | Self::Edit | Self::Read | Self::Write | Self::Glob | Self::Grep => None,
-            Self::WebFetch => Some(Web::FETCH),
-            Self::WebSearch => Some(Web::SEARCH),
+            Self::WebFetch => Some(WebToolLimits::FETCH),
+            Self::WebSearch => Some(WebToolLimits::SEARCH),
         }
     }
 }
 
-impl Web {
+impl WebToolLimits {
     /// `web_fetch` without limits.
     pub const FETCH: Self =
-        Self::Fetch { domains: Domains::NONE, max_content_tokens: None, url_sources: None };
+        Self::Fetch { domains: AllowedDomains::NONE, max_content_tokens: None, url_sources: None };
     /// `web_search` without limits.
-    pub const SEARCH: Self = Self::Search { domains: Domains::NONE, user_location: None };
+    pub const SEARCH: Self = Self::Search { domains: AllowedDomains::NONE, user_location: None };
 
     /// Which hosts it may reach.
-    pub const fn domains(&self) -> &Domains {
+    pub const fn domains(&self) -> &AllowedDomains {
         match self {
             Self::Fetch { domains, .. } | Self::Search { domains, .. } => domains,
         }
     }
 
     /// What limits `tool`, as an answer shows it.
-    pub(crate) fn shown(tool: Builtin, generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+    pub(crate) fn shown(tool: BuiltinName, generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
         let Some(web) = tool.unlimited() else { return Vec::new() };
         let mut shown = Vec::from(["allowed_domains", "blocked_domains"].map(|name| {
             let domains = generator.subschema_for::<Option<Vec<String>>>();
@@ -161,7 +161,7 @@ impl Web {
     /// Reads the limits of `web_fetch` out of its config.
     pub(crate) fn fetch(fields: &mut Fields) -> Result<Self, Invalid> {
         Ok(Self::Fetch {
-            domains: Domains::read(fields, Path::Refused)?,
+            domains: AllowedDomains::read(fields, Path::Refused)?,
             max_content_tokens: fields.optional("max_content_tokens", parse::whole(1, i64::MAX as u64))?,
             url_sources: fields.optional("url_sources", url_sources)?,
         })
@@ -170,7 +170,7 @@ impl Web {
     /// Reads the limits of `web_search` out of its config.
     pub(crate) fn search(fields: &mut Fields) -> Result<Self, Invalid> {
         Ok(Self::Search {
-            domains: Domains::read(fields, Path::Taken)?,
+            domains: AllowedDomains::read(fields, Path::Taken)?,
             user_location: fields.optional("user_location", user_location)?,
         })
     }
@@ -192,7 +192,7 @@ enum Path {
     Refused,
 }
 
-impl Domains {
+impl AllowedDomains {
     /// No limits.
     pub const NONE: Self = Self { allowed_domains: None, blocked_domains: None };
 
@@ -391,13 +391,13 @@ mod tests {
     use alloc::{string::ToString, vec};
     use serde_json::json;
 
-    fn read(config: Value) -> Result<Option<Web>, Invalid> {
+    fn read(config: Value) -> Result<Option<WebToolLimits>, Invalid> {
         let fields = Fields::of(json!({"configs": [config]}), "tools.0")?;
         let configs = Toolset::read(fields)?.configs;
         Ok(configs.into_iter().next().and_then(|config| config.web))
     }
 
-    fn fetch(list: &str, domains: &Value) -> Result<Option<Web>, Invalid> {
+    fn fetch(list: &str, domains: &Value) -> Result<Option<WebToolLimits>, Invalid> {
         read(json!({"name": "web_fetch", list: domains}))
     }
 
@@ -405,13 +405,13 @@ mod tests {
     fn hosts_are_taken_as_they_are_sent() {
         let sent = json!(["docs.example.com", "EXAMPLE.org/", "xn--bcher-kva.example", "a-1.b.co"]);
         for list in ["allowed_domains", "blocked_domains"] {
-            let Some(Web::Fetch { domains, .. }) = fetch(list, &sent).expect("legal") else {
+            let Some(WebToolLimits::Fetch { domains, .. }) = fetch(list, &sent).expect("legal") else {
                 panic!("no limits")
             };
             let domains = serde_json::to_value(domains).expect("writes");
             assert_eq!(domains[list], sent);
         }
-        assert_eq!(fetch("allowed_domains", &Value::Null), Ok(Some(Web::FETCH)));
+        assert_eq!(fetch("allowed_domains", &Value::Null), Ok(Some(WebToolLimits::FETCH)));
         let most: Vec<_> = (0..64).map(|n| format!("h{n}.example")).collect();
         assert!(fetch("allowed_domains", &json!(most)).is_ok());
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What is done below the working directory, a session's folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Errand {
+pub(crate) enum FolderTask {
     /// Nothing: only whether it could be.
     Nothing,
     /// Everything but the markers is removed.

@@ -13,11 +13,11 @@ use rustix::io::Errno;
 use crate::erase;
 use crate::host::{self, open_below};
 use crate::session_folder::{LAST, LOCK, PARTS, ROOT, USED, lock, open};
-use crate::users::Users;
+use crate::users::JailUsers;
 
 /// What is free on a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct DiskRoom {
     pub bytes: u64,
     /// Files and folders that can still be made.
     pub entries: u64,
@@ -31,7 +31,7 @@ pub struct Room {
 /// tenth of it where there are few.
 const ENTRIES: u64 = 20_000;
 
-impl Room {
+impl DiskRoom {
     /// Files and folders that must stay free.
     pub fn entries_least(&self) -> u64 {
         ENTRIES.min(self.entries_all / 10)
@@ -42,27 +42,27 @@ impl Room {
 ///
 /// # Errors
 /// What the file system says.
-pub fn room(place: &Path) -> io::Result<Room> {
+pub fn room(place: &Path) -> io::Result<DiskRoom> {
     let there = place.ancestors().find(|place| place.exists()).unwrap_or(place);
     let room = rustix::fs::statvfs(there)?;
     // A file system that makes entries as they are needed says that it has none at all.
     let (entries, entries_all) =
         if room.f_files == 0 { (u64::MAX, u64::MAX) } else { (room.f_favail, room.f_files) };
     let bytes = |blocks: u64| blocks.saturating_mul(room.f_frsize);
-    Ok(Room { bytes: bytes(room.f_bavail), entries, entries_all, bytes_all: bytes(room.f_blocks) })
+    Ok(DiskRoom { bytes: bytes(room.f_bavail), entries, entries_all, bytes_all: bytes(room.f_blocks) })
 }
 
 /// The folders of all sessions: `<root>/<name>`, below a directory that is the server's alone (0700).
 /// Each is the server's, and its parts belong to whoever its jail runs as.
 #[derive(Debug, Clone)]
-pub struct Folders {
+pub struct SessionFolders {
     root: PathBuf,
-    users: Users,
+    users: JailUsers,
 }
 
-impl Folders {
+impl SessionFolders {
     /// `root` is made when the first folder is. `users` are those that jails run as.
-    pub fn new(root: PathBuf, users: Users) -> Self {
+    pub fn new(root: PathBuf, users: JailUsers) -> Self {
         Self { root, users }
     }
 
@@ -162,7 +162,7 @@ impl Folders {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn room(&self) -> io::Result<Room> {
+    pub fn room(&self) -> io::Result<DiskRoom> {
         room(&self.root)
     }
 

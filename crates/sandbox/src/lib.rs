@@ -35,16 +35,17 @@ mod host;
 #[path = "other.rs"]
 mod host;
 
-pub use enter::{Inside, enter};
-pub use fault::{Fault, Step};
-pub use folder::{Folders, Room, room};
+pub use enter::{InsideJail, enter};
+pub use fault::{JailFault, StartStep};
+pub use folder::{DiskRoom, SessionFolders, room};
 pub use host::{
-    Gauge, Kills, Known, Memory, holds, memory, prepare, probe, probe_disk, program, sweep, taken_by_others,
+    JailGauge, KnownUsers, MachineMemory, MemoryKills, holds, memory, prepare, probe, probe_disk, program,
+    sweep, taken_by_others,
 };
-pub use plan::{Holds, Isolation, Layout, Limits, Plan};
-pub use report::{Check, Report, bash};
+pub use plan::{HostHolds, Isolation, JailLayout, JailLimits, JailPlan};
+pub use report::{HostCheck, HostReport, bash};
 pub use start::{Jail, start};
 pub use system::{always_shown, shown_by_name};
 pub use trees::never_shown;
-pub use user_source::Wanted;
-pub use users::Users;
+pub use user_source::WantedUsers;
+pub use users::JailUsers;

@@ -22,14 +22,14 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::clock::Deadline;
-use crate::errand::Errand;
-use crate::fault::{Fault, Step};
-use crate::plan::{Holds, Isolation, Limits, Plan};
-use crate::report::{Check, Report, bash, missing};
+use crate::errand::FolderTask;
+use crate::fault::{JailFault, StartStep};
+use crate::plan::{HostHolds, Isolation, JailLimits, JailPlan};
+use crate::report::{HostCheck, HostReport, bash, missing};
 use crate::unconfined;
-use crate::user_source::{Source, Wanted};
-use crate::users::{Lease, Users};
-use crate::word::{Found, Start};
+use crate::user_source::{UserSource, WantedUsers};
+use crate::users::{JailUsers, UserLease};
+use crate::word::{HostFindings, StartPlan};
 
 /// Where a process finds its open files by number.
 pub(crate) const DESCRIPTORS: &str = "/dev/fd";
@@ -45,27 +45,27 @@ pub fn program() -> io::Result<PathBuf> {
 }
 
 /// What this host can give a jail: nothing.
-pub fn probe(_users: &Users, _readonly: &[PathBuf]) -> Report {
+pub fn probe(_users: &JailUsers, _readonly: &[PathBuf]) -> HostReport {
     let fault = none();
-    Report { checks: vec![missing("jail", &fault.cause, &fault.fix()), bash()] }
+    HostReport { checks: vec![missing("jail", &fault.cause, &fault.fix()), bash()] }
 }
 
 /// Nothing is bounded but by process.
-pub fn holds(limits: &Limits) -> Holds {
-    Holds { files: limits.files.min(FILES_MAX), memory_whole: false }
+pub fn holds(limits: &JailLimits) -> HostHolds {
+    HostHolds { files: limits.files.min(FILES_MAX), memory_whole: false }
 }
 
 /// What sessions keep on the disk is bounded by the server's looks alone.
-pub fn probe_disk(_data: &Path) -> Check {
-    Check { needed: false, ..missing("disk quota", "this system has none for folders", "") }
+pub fn probe_disk(_data: &Path) -> HostCheck {
+    HostCheck { needed: false, ..missing("disk quota", "this system has none for folders", "") }
 }
 
-fn none() -> Fault {
-    Fault::new(Step::System, "this system has no jail: it is made of Linux namespaces")
+fn none() -> JailFault {
+    JailFault::new(StartStep::System, "this system has no jail: it is made of Linux namespaces")
 }
 
 /// Whether commands can be run like this here.
-pub(crate) fn may(isolation: Isolation) -> Result<(), Fault> {
+pub(crate) fn may(isolation: Isolation) -> Result<(), JailFault> {
     match isolation {
         Isolation::Local => Err(none()),
         Isolation::Off => Ok(()),
@@ -74,10 +74,10 @@ pub(crate) fn may(isolation: Isolation) -> Result<(), Fault> {
 
 /// Nothing holds the processes of a jail together here.
 #[derive(Debug)]
-pub(crate) struct Cgroup(Infallible);
+pub(crate) struct JailCgroup(Infallible);
 
-impl Cgroup {
-    pub(crate) fn hold(_pid: u32, _limits: &Limits) -> Option<Self> {
+impl JailCgroup {
+    pub(crate) fn hold(_pid: u32, _limits: &JailLimits) -> Option<Self> {
         None
     }
 
@@ -88,22 +88,22 @@ impl Cgroup {
 
 /// Memory of the machine in bytes; never told here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
+pub struct MachineMemory {
     pub total_bytes: u64,
     pub available_bytes: u64,
 }
 
 /// This system is not asked.
-pub fn memory() -> Option<Memory> {
+pub fn memory() -> Option<MachineMemory> {
     None
 }
 
 /// Would tell what a jail holds.
 #[derive(Debug, Clone)]
-pub struct Gauge;
+pub struct JailGauge;
 
-impl Gauge {
-    pub(crate) fn new(_outer: u32, _cgroup: Option<&Cgroup>) -> Self {
+impl JailGauge {
+    pub(crate) fn new(_outer: u32, _cgroup: Option<&JailCgroup>) -> Self {
         Self
     }
 
@@ -113,14 +113,14 @@ impl Gauge {
     }
 
     /// None that anybody counts.
-    pub fn kills(&self) -> Kills {
-        Kills
+    pub fn kills(&self) -> MemoryKills {
+        MemoryKills
     }
 }
 
 /// Processes that the kernel has ended for lack of memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Kills;
+pub struct MemoryKills;
 
 /// There is nothing to make ready.
 ///
@@ -140,11 +140,11 @@ pub(crate) fn give_way() {}
 pub(crate) fn hurry() {}
 
 /// No file system here has quotas of folders.
-pub(crate) fn bound(_folder: &Path, _limits: &Limits) {}
+pub(crate) fn bound(_folder: &Path, _limits: &JailLimits) {}
 
 /// Nobody but the server's own user: without a jail commands run as that.
-pub(crate) fn source(_program: &Path, _wanted: Wanted) -> Source {
-    Source::Own("this system has no jail".to_owned())
+pub(crate) fn source(_program: &Path, _wanted: WantedUsers) -> UserSource {
+    UserSource::Own("this system has no jail".to_owned())
 }
 
 /// Nobody else than the server's user owns files here.
@@ -153,32 +153,32 @@ pub(crate) fn owner(_folder: &OwnedFd) -> Option<u32> {
 }
 
 /// They are the server's already.
-pub(crate) fn give(_folder: &OwnedFd, _lease: &Lease) -> Result<(), Fault> {
+pub(crate) fn give(_folder: &OwnedFd, _lease: &UserLease) -> Result<(), JailFault> {
     Ok(())
 }
 
 /// There is nobody who may do more.
-pub(crate) fn erase(_folder: &OwnedFd, _users: &Users, refused: io::Error) -> io::Result<()> {
+pub(crate) fn erase(_folder: &OwnedFd, _users: &JailUsers, refused: io::Error) -> io::Result<()> {
     Err(refused)
 }
 
 /// Nobody is mapped.
-pub(crate) fn map_jail(_pid: u32, _lease: &Lease) -> Result<(), Fault> {
+pub(crate) fn map_jail(_pid: u32, _lease: &UserLease) -> Result<(), JailFault> {
     Err(none())
 }
 
 /// There are no errands.
-pub(crate) fn keep(_socket: &UnixStream, _errand: &Errand) -> Result<ExitCode, Fault> {
+pub(crate) fn keep(_socket: &UnixStream, _errand: &FolderTask) -> Result<ExitCode, JailFault> {
     Err(none())
 }
 
 /// Where the outer process begins.
-pub(crate) fn place(_folder: &OwnedFd, plan: &Plan) -> PathBuf {
+pub(crate) fn place(_folder: &OwnedFd, plan: &JailPlan) -> PathBuf {
     plan.folder.clone()
 }
 
 /// The standard output of the outer process. Nobody else has it, so that it closes with that process.
-pub(crate) fn said(_lease: &Lease) -> Stdio {
+pub(crate) fn said(_lease: &UserLease) -> Stdio {
     Stdio::piped()
 }
 
@@ -199,22 +199,22 @@ pub(crate) fn end_left_over() {}
 pub fn sweep() {}
 
 /// Nobody's users are taken here.
-pub fn taken_by_others(_first: u32, _count: u32) -> Option<Known> {
+pub fn taken_by_others(_first: u32, _count: u32) -> Option<KnownUsers> {
     None
 }
 
 /// Users that others have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownUsers {
     pub whose: String,
     pub free: u32,
 }
 
 /// The right to be a user, of which there is but one here.
 #[derive(Debug)]
-pub(crate) struct Claim;
+pub(crate) struct UserClaim;
 
-impl Claim {
+impl UserClaim {
     pub(crate) fn open() -> Self {
         Self
     }
@@ -241,7 +241,7 @@ pub(crate) fn end_of(_child: &Child) -> io::Result<Option<OwnedFd>> {
 }
 
 /// The outer process needs nothing.
-pub(crate) fn hold(start: &Start, _socket: &UnixStream) -> Result<(), Fault> {
+pub(crate) fn hold(start: &StartPlan, _socket: &UnixStream) -> Result<(), JailFault> {
     may(start.plan.isolation)
 }
 
@@ -249,20 +249,20 @@ pub(crate) fn hold(start: &Start, _socket: &UnixStream) -> Result<(), Fault> {
 pub(crate) fn bury(_isolation: Isolation) {}
 
 /// Nothing ties the inner process to the outer one; its socket closes when the server ends it.
-pub(crate) fn belong() -> Result<(), Fault> {
+pub(crate) fn belong() -> Result<(), JailFault> {
     Ok(())
 }
 
 /// Sets limits, as far as this system has them.
-pub(crate) fn confine(start: &Start) -> Result<Found, Fault> {
+pub(crate) fn confine(start: &StartPlan) -> Result<HostFindings, JailFault> {
     let plan = &start.plan;
     may(plan.isolation)?;
-    let limits = Limits { files: plan.limits.files.min(FILES_MAX), ..plan.limits.clone() };
-    unconfined::confine(&Plan { limits, ..plan.clone() })
+    let limits = JailLimits { files: plan.limits.files.min(FILES_MAX), ..plan.limits.clone() };
+    unconfined::confine(&JailPlan { limits, ..plan.clone() })
 }
 
 /// There is nothing to seal.
-pub(crate) fn seal(_isolation: Isolation) -> Result<(), Fault> {
+pub(crate) fn seal(_isolation: Isolation) -> Result<(), JailFault> {
     Ok(())
 }
 

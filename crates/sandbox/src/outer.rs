@@ -13,10 +13,10 @@ use rustix::io::Errno;
 use rustix::process::setsid;
 
 use crate::clock::Deadline;
-use crate::fault::{At, Fault, Step};
+use crate::fault::{AtStep, JailFault, StartStep};
 use crate::host;
 use crate::session_folder::LOCK;
-use crate::word::{Order, Start, Word};
+use crate::word::{StartOrder, StartPlan, StartReport};
 
 /// How long the inner process has to end by itself once the server has closed the socket.
 const END: Duration = Duration::from_secs(1);
@@ -25,34 +25,34 @@ const END: Duration = Duration::from_secs(1);
 const STDERR_BYTES_MAX: usize = 64 * 1024;
 
 /// Its working directory is the session's folder.
-pub(crate) fn run(socket: &UnixStream, start: Start) -> Result<ExitCode, Fault> {
+pub(crate) fn run(socket: &UnixStream, start: StartPlan) -> Result<ExitCode, JailFault> {
     // No terminal of the server's, and no signal that a terminal or a service manager sends to all of the
     // server's processes at once: the server decides when a jail ends. It fails only for the leader of a
     // group, who has none.
     setsid().ok();
     host::give_way();
-    host::be_woken().at(Step::Spawn)?;
+    host::be_woken().at(StartStep::Spawn)?;
     let mut blocked = SigSet::empty();
     for signal in [Block::SIGINT, Block::SIGTERM, Block::SIGHUP, Block::SIGQUIT] {
         blocked.add(signal);
     }
-    blocked.thread_block().at(Step::Spawn)?;
+    blocked.thread_block().at(StartStep::Spawn)?;
     let mut go = [0];
     let mut reader = socket;
-    reader.read_exact(&mut go).at(Step::Spawn)?;
+    reader.read_exact(&mut go).at(StartStep::Spawn)?;
 
     let _lock = take_lock(socket)?;
     let isolation = start.plan.isolation;
     host::hold(&start, socket)?;
     // What it became made the kernel forget it.
-    host::be_woken().at(Step::UserNamespace)?;
-    let program = host::program().at(Step::Spawn)?;
-    let mut child = Order::Inner(start)
+    host::be_woken().at(StartStep::UserNamespace)?;
+    let program = host::program().at(StartStep::Spawn)?;
+    let mut child = StartOrder::Inner(start)
         .command(&program)?
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .at(Step::Spawn)?;
+        .at(StartStep::Spawn)?;
     let stderr = child.stderr.take();
     let watched = watch(&mut child, socket, stderr);
     // Its end is the end of every process in its pid namespace; a wait returns when all of them are gone.
@@ -67,20 +67,20 @@ pub(crate) fn run(socket: &UnixStream, start: Start) -> Result<ExitCode, Fault> 
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-fn take_lock(socket: &UnixStream) -> Result<rustix::fd::OwnedFd, Fault> {
+fn take_lock(socket: &UnixStream) -> Result<rustix::fd::OwnedFd, JailFault> {
     // Made with the folder, which is the server's.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let lock = rustix::fs::open(LOCK, flags, Mode::empty()).at(Step::Lock)?;
+    let lock = rustix::fs::open(LOCK, flags, Mode::empty()).at(StartStep::Lock)?;
     match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => return Ok(lock),
         Err(Errno::WOULDBLOCK) => {}
-        Err(error) => return Err(error).at(Step::Lock),
+        Err(error) => return Err(error).at(StartStep::Lock),
     }
-    Word::Waiting.send(socket).at(Step::Lock)?;
+    StartReport::Waiting.send(socket).at(StartStep::Lock)?;
     // Without a bound: the server kills this process when it has waited long enough.
     while let Err(error) = rustix::fs::flock(&lock, FlockOperation::LockExclusive) {
         if error != Errno::INTR {
-            return Err(error).at(Step::Lock);
+            return Err(error).at(StartStep::Lock);
         }
     }
     Ok(lock)

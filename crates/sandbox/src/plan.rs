@@ -16,19 +16,19 @@ pub enum Isolation {
 
 /// Everything `heddle jail` must know. It is sent to it as JSON in an argument, so paths must be UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct JailPlan {
     pub isolation: Isolation,
-    /// The session's folder on the host, absolute, as [`crate::Folders::make`] made it.
+    /// The session's folder on the host, absolute, as [`crate::SessionFolders::make`] made it.
     pub folder: PathBuf,
     /// Further trees (or files) of the host, shown read-only at the same path. Absolute; each must exist. A
     /// tree that holds the folder, or that would hide a part of the jail, is refused at start.
     pub readonly: Vec<PathBuf>,
-    pub limits: Limits,
+    pub limits: JailLimits,
 }
 
 /// What one jail may use. docs/rules.md 10 for the numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct JailLimits {
     /// Processes and threads together, of the whole jail.
     pub processes: u64,
     /// Private writable memory of one process (RLIMIT_DATA); where the jail has a cgroup, also all memory of
@@ -43,7 +43,7 @@ pub struct Limits {
     /// that grew most is cut back. Not enforced here: `tools` does.
     pub free_bytes: u64,
     /// Below this much memory that can still be had on the host the jail that holds most is ended; 0: see
-    /// [`Limits::memory_least`]. Not enforced here: `tools` does.
+    /// [`JailLimits::memory_least`]. Not enforced here: `tools` does.
     pub memory_free_bytes: u64,
     /// The size of `/tmp`, which is memory.
     pub tmp_bytes: u64,
@@ -53,7 +53,7 @@ pub struct Limits {
 
 /// What of the limits depends on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Holds {
+pub struct HostHolds {
     /// Open files of one process.
     pub files: u64,
     /// Whether the memory of a jail is bounded as a whole, and not only that of each process.
@@ -63,7 +63,7 @@ pub struct Holds {
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
 
-impl Default for Limits {
+impl Default for JailLimits {
     fn default() -> Self {
         Self {
             processes: 512,
@@ -78,7 +78,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl JailLimits {
     /// The memory that stays available on a machine that has so much: unless it was said, 512 MiB or an
     /// eighth.
     pub fn memory_least(&self, total_bytes: u64) -> u64 {
@@ -88,7 +88,7 @@ impl Limits {
 
 /// Where things are, as the tools inside see them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
+pub struct JailLayout {
     pub workspace: PathBuf,
     pub home: PathBuf,
     pub outputs: PathBuf,
@@ -96,7 +96,7 @@ pub struct Layout {
     pub tmp: PathBuf,
 }
 
-impl Layout {
+impl JailLayout {
     /// Fixed places with `Local`; with `Off` the folders on the host, and `tmp` beside them.
     pub fn new(isolation: Isolation, folder: &Path) -> Self {
         match isolation {

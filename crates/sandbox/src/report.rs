@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// One thing that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+pub struct HostCheck {
     /// What it is, in a word or three.
     pub name: &'static str,
     pub ok: bool,
@@ -17,11 +17,11 @@ pub struct Check {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    pub checks: Vec<Check>,
+pub struct HostReport {
+    pub checks: Vec<HostCheck>,
 }
 
-impl Report {
+impl HostReport {
     /// True when jails work here.
     pub fn ok(&self) -> bool {
         self.checks.iter().all(|check| check.ok || !check.needed)
@@ -29,17 +29,17 @@ impl Report {
 }
 
 /// Whether there is the shell that the tools need.
-pub fn bash() -> Check {
+pub fn bash() -> HostCheck {
     match ["/bin/bash", "/usr/bin/bash"].iter().find(|path| Path::new(path).exists()) {
         Some(path) => good("bash", &format!("found at {path}")),
         None => missing("bash", "neither /bin/bash nor /usr/bin/bash exists", "Install bash"),
     }
 }
 
-pub(crate) fn good(name: &'static str, found: &str) -> Check {
-    Check { name, ok: true, found: found.to_owned(), fix: String::new(), needed: true }
+pub(crate) fn good(name: &'static str, found: &str) -> HostCheck {
+    HostCheck { name, ok: true, found: found.to_owned(), fix: String::new(), needed: true }
 }
 
-pub(crate) fn missing(name: &'static str, found: &str, fix: &str) -> Check {
-    Check { name, ok: false, found: found.to_owned(), fix: fix.to_owned(), needed: true }
+pub(crate) fn missing(name: &'static str, found: &str, fix: &str) -> HostCheck {
+    HostCheck { name, ok: false, found: found.to_owned(), fix: fix.to_owned(), needed: true }
 }

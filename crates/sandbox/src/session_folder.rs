@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::clock::Deadline;
 use crate::host;
 
-/// What a session's folder holds for the jail, in the order of [`crate::Layout`].
+/// What a session's folder holds for the jail, in the order of [`crate::JailLayout`].
 pub(crate) const PARTS: [&str; 4] = ["workspace", "home", "outputs", "results"];
 
 /// Locked by the outer process as long as anything of a jail lives.

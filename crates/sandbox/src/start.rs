@@ -10,12 +10,12 @@ use std::process::Child;
 use std::time::Duration;
 
 use crate::clock::Deadline;
-use crate::fault::{At, Fault, Step};
-use crate::host::{self, Cgroup, Gauge};
-use crate::plan::{Isolation, Layout, Plan};
+use crate::fault::{AtStep, JailFault, StartStep};
+use crate::host::{self, JailCgroup, JailGauge};
+use crate::plan::{Isolation, JailLayout, JailPlan};
 use crate::session_folder;
-use crate::users::{Kind, Lease, Users};
-use crate::word::{Found, Order, Start, Word};
+use crate::users::{JailUsers, UserKind, UserLease};
+use crate::word::{HostFindings, StartOrder, StartPlan, StartReport};
 
 /// How long a start may take, with the wait for an earlier jail's lock.
 const START: Duration = Duration::from_secs(10);
@@ -31,42 +31,46 @@ const END: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The step that failed; nothing of the jail is left then.
-pub fn start(program: &Path, plan: &Plan, users: &Users) -> Result<Jail, Fault> {
+pub fn start(program: &Path, plan: &JailPlan, users: &JailUsers) -> Result<Jail, JailFault> {
     begin(program, plan, users).map(|(jail, _)| jail)
 }
 
 /// The same, and what the jail found out.
-pub(crate) fn begin(program: &Path, plan: &Plan, users: &Users) -> Result<(Jail, Found), Fault> {
+pub(crate) fn begin(
+    program: &Path,
+    plan: &JailPlan,
+    users: &JailUsers,
+) -> Result<(Jail, HostFindings), JailFault> {
     if !program.is_absolute() || !plan.folder.is_absolute() {
-        return Err(Fault::new(Step::Plan, "the program and the folder must be absolute paths"));
+        return Err(JailFault::new(StartStep::Plan, "the program and the folder must be absolute paths"));
     }
     host::may(plan.isolation)?;
-    let folder = session_folder::open(&plan.folder).at(Step::Folder)?;
+    let folder = session_folder::open(&plan.folder).at(StartStep::Folder)?;
     session_folder::release(&folder);
     let lease = users.lease(plan.isolation, &plan.folder, &folder)?;
     host::give(&folder, &lease)?;
     host::bound(&plan.folder, &plan.limits);
-    let mapped = lease.kind == Kind::Sub;
+    let mapped = lease.kind == UserKind::Sub;
     let (neighbours, server) = (users.neighbours(), host::server());
-    let order = Order::Outer(Start { plan: plan.clone(), mapped, neighbours, server });
+    let order = StartOrder::Outer(StartPlan { plan: plan.clone(), mapped, neighbours, server });
     let (mut command, ours) = order.call(program)?;
     command.envs(environment(plan)).current_dir(host::place(&folder, plan)).stdout(host::said(&lease));
-    if lease.kind == Kind::Root {
+    if lease.kind == UserKind::Root {
         command.uid(lease.user).gid(lease.group);
     }
-    let child = command.spawn().at(Step::Spawn)?;
+    let child = command.spawn().at(StartStep::Spawn)?;
     // The command still holds the other end of the socket.
     drop(command);
     host::to_be_ended_first(child.id());
-    let cgroup = Cgroup::hold(child.id(), &plan.limits);
+    let cgroup = JailCgroup::hold(child.id(), &plan.limits);
     let mut jail = Jail { child: Some(child), socket: ours, cgroup, lease };
     let found = jail.wait_until_ready()?;
     Ok((jail, found))
 }
 
 /// All that programs inside see of an environment: nothing of the server's but, with `Off`, its PATH.
-fn environment(plan: &Plan) -> [(&'static str, OsString); 6] {
-    let layout = Layout::new(plan.isolation, &plan.folder);
+fn environment(plan: &JailPlan) -> [(&'static str, OsString); 6] {
+    let layout = JailLayout::new(plan.isolation, &plan.folder);
     let system = "/usr/local/bin:/usr/bin:/bin";
     let path = match plan.isolation {
         Isolation::Local => system.into(),
@@ -96,9 +100,9 @@ pub struct Jail {
     /// `None` once it is reaped.
     child: Option<Child>,
     socket: UnixStream,
-    cgroup: Option<Cgroup>,
+    cgroup: Option<JailCgroup>,
     /// Its user, which is another's when this is dropped, after the end of all its processes.
-    lease: Lease,
+    lease: UserLease,
 }
 
 impl Jail {
@@ -116,8 +120,8 @@ impl Jail {
     }
 
     /// What tells how much memory it holds, also while this is elsewhere.
-    pub fn gauge(&self) -> Gauge {
-        Gauge::new(self.pid(), self.cgroup.as_ref())
+    pub fn gauge(&self) -> JailGauge {
+        JailGauge::new(self.pid(), self.cgroup.as_ref())
     }
 
     /// Closes the socket (also for its clones) and blocks until nothing of the jail lives: about 2 s at
@@ -126,26 +130,26 @@ impl Jail {
         self.finish();
     }
 
-    fn wait_until_ready(&mut self) -> Result<Found, Fault> {
+    fn wait_until_ready(&mut self) -> Result<HostFindings, JailFault> {
         let deadline = Deadline::after(START);
         // It waits for this byte, so that nothing is started before the cgroup holds it.
         // If it has ended already, the answer says so.
         (&self.socket).write_all(b"\n").ok();
         let mut waits = false;
         loop {
-            match Word::receive(&self.socket, deadline) {
-                Ok(Some(Word::Waiting)) => waits = true,
-                Ok(Some(Word::Ready(found))) => return Ok(found),
-                Ok(Some(Word::Unshared)) => {
+            match StartReport::receive(&self.socket, deadline) {
+                Ok(Some(StartReport::Waiting)) => waits = true,
+                Ok(Some(StartReport::Ready(found))) => return Ok(found),
+                Ok(Some(StartReport::Unshared)) => {
                     host::map_jail(self.pid(), &self.lease)?;
                     (&self.socket).write_all(b"\n").ok();
                 }
-                Ok(Some(Word::Failed(fault))) => return Err(fault),
-                Ok(Some(Word::Done) | None) => {
-                    return Err(Fault::new(Step::Ready, "its process ended first"));
+                Ok(Some(StartReport::Failed(fault))) => return Err(fault),
+                Ok(Some(StartReport::Done) | None) => {
+                    return Err(JailFault::new(StartStep::Ready, "its process ended first"));
                 }
-                Err(error) if waits => return Err(error).at(Step::Lock),
-                Err(error) => return Err(error).at(Step::Ready),
+                Err(error) if waits => return Err(error).at(StartStep::Lock),
+                Err(error) => return Err(error).at(StartStep::Ready),
             }
         }
     }

@@ -3,7 +3,7 @@
 /// What a server is to take its jails' users from. One that is not root takes its sub-users, unless it is to
 /// take its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
+pub enum WantedUsers {
     /// `count` users from `first` on, none of whom anybody else on this host is.
     Range { first: u32, count: u32 },
     /// This one for all jails: they share what the kernel counts by user.
@@ -12,7 +12,7 @@ pub enum Wanted {
     Own,
 }
 
-impl Wanted {
+impl WantedUsers {
     /// Far from the users that people, services and containers have.
     pub const DEFAULT: Self = Self::Range { first: 2_000_000_000, count: 4_096 };
 }
@@ -23,7 +23,7 @@ impl Wanted {
     expect(dead_code, reason = "elsewhere there is but the server's own")
 )]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum UserSource {
     /// The server is root and may become these.
     Root { first: u32, count: u32 },
     /// Sub-users and sub-groups of the server's user, which `newuidmap` and `newgidmap` map.

@@ -12,21 +12,21 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use rustix::process::{getegid, geteuid};
 
-use crate::fault::{Fault, Step};
-use crate::host::{self, Claim};
+use crate::fault::{JailFault, StartStep};
+use crate::host::{self, UserClaim};
 use crate::plan::Isolation;
-use crate::user_source::{Source, Wanted};
+use crate::user_source::{UserSource, WantedUsers};
 
 /// The users of one server's jails. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Users(Arc<Shared>);
+pub struct JailUsers(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     program: PathBuf,
-    wanted: Wanted,
+    wanted: WantedUsers,
     jails: u32,
-    source: OnceLock<Source>,
+    source: OnceLock<UserSource>,
     /// By the user's place in the source: whose jail has it, as long as the claim lives.
     taken: Mutex<BTreeMap<u32, Taken>>,
 }
@@ -34,13 +34,13 @@ struct Shared {
 #[derive(Debug)]
 struct Taken {
     folder: PathBuf,
-    claim: Weak<Claim>,
+    claim: Weak<UserClaim>,
 }
 
-impl Users {
+impl JailUsers {
     /// `program` is what jails are started of, see [`crate::start`]; `jails` is how many run at once at most.
     /// Nothing is tried before the first jail or removal.
-    pub fn new(program: PathBuf, wanted: Wanted, jails: u32) -> Self {
+    pub fn new(program: PathBuf, wanted: WantedUsers, jails: u32) -> Self {
         let (source, taken) = (OnceLock::new(), Mutex::default());
         Self(Arc::new(Shared { program, wanted, jails: jails.max(1), source, taken }))
     }
@@ -49,9 +49,9 @@ impl Users {
     /// these come from, which blocks for a moment.
     pub fn at_once(&self) -> u32 {
         match self.source() {
-            Source::Root { .. } if self.are_one() => self.0.jails,
-            Source::Root { count, .. } | Source::Sub { count, .. } => self.0.jails.min(*count),
-            Source::Own(_) => self.0.jails,
+            UserSource::Root { .. } if self.are_one() => self.0.jails,
+            UserSource::Root { count, .. } | UserSource::Sub { count, .. } => self.0.jails.min(*count),
+            UserSource::Own(_) => self.0.jails,
         }
     }
 
@@ -59,18 +59,18 @@ impl Users {
     /// in every respect.
     pub(crate) fn neighbours(&self) -> u32 {
         match self.source() {
-            Source::Root { .. } if !self.are_one() => 1,
+            UserSource::Root { .. } if !self.are_one() => 1,
             // Sub-users are counted together where the kernel counts by who made the namespace.
-            Source::Root { .. } | Source::Sub { .. } | Source::Own(_) => self.at_once(),
+            UserSource::Root { .. } | UserSource::Sub { .. } | UserSource::Own(_) => self.at_once(),
         }
     }
 
     /// Whether all jails are one user, because the settings say so.
     pub(crate) fn are_one(&self) -> bool {
-        matches!((self.0.wanted, self.source()), (Wanted::One(_), Source::Root { count: 1, .. }))
+        matches!((self.0.wanted, self.source()), (WantedUsers::One(_), UserSource::Root { count: 1, .. }))
     }
 
-    pub(crate) fn source(&self) -> &Source {
+    pub(crate) fn source(&self) -> &UserSource {
         self.0.source.get_or_init(|| host::source(&self.0.program, self.0.wanted))
     }
 
@@ -79,21 +79,31 @@ impl Users {
     ///
     /// # Errors
     /// The settings would have agents run as root, or all users are taken.
-    pub(crate) fn lease(&self, isolation: Isolation, path: &Path, folder: &OwnedFd) -> Result<Lease, Fault> {
+    pub(crate) fn lease(
+        &self,
+        isolation: Isolation,
+        path: &Path,
+        folder: &OwnedFd,
+    ) -> Result<UserLease, JailFault> {
         let lease =
-            |user: u32, group: u32, kind, claim| Lease { user, group, kind, claim, users: self.clone() };
-        let own = || lease(geteuid().as_raw(), getegid().as_raw(), Kind::Own, None);
+            |user: u32, group: u32, kind, claim| UserLease { user, group, kind, claim, users: self.clone() };
+        let own = || lease(geteuid().as_raw(), getegid().as_raw(), UserKind::Own, None);
         if isolation == Isolation::Off {
             return Ok(own());
         }
         let (users, groups, count, kind) = match self.source() {
-            Source::Own(_) if self.0.wanted == Wanted::Own && geteuid().is_root() => (0, 0, 0, Kind::Root),
-            Source::Own(_) => return Ok(own()),
-            Source::Root { first, count } => (*first, *first, *count, Kind::Root),
-            Source::Sub { users, groups, count } => (*users, *groups, *count, Kind::Sub),
+            UserSource::Own(_) if self.0.wanted == WantedUsers::Own && geteuid().is_root() => {
+                (0, 0, 0, UserKind::Root)
+            }
+            UserSource::Own(_) => return Ok(own()),
+            UserSource::Root { first, count } => (*first, *first, *count, UserKind::Root),
+            UserSource::Sub { users, groups, count } => (*users, *groups, *count, UserKind::Sub),
         };
         if users == 0 || count == 0 {
-            return Err(Fault::new(Step::User, "a server that runs as root must not run agents as root"));
+            return Err(JailFault::new(
+                StartStep::User,
+                "a server that runs as root must not run agents as root",
+            ));
         }
         if self.are_one() {
             return Ok(lease(users, groups, kind, None));
@@ -102,8 +112,8 @@ impl Users {
         let first = before.unwrap_or_else(|| scattered(path, count));
         match self.take(path, users, (first..count).chain(0..first)) {
             Some((place, claim)) => Ok(lease(users + place, groups + place, kind, Some(claim))),
-            None => Err(Fault::new(
-                Step::Taken,
+            None => Err(JailFault::new(
+                StartStep::Taken,
                 format!(
                     "running sandboxes of this host have all of the users {users} to {}",
                     users + (count - 1)
@@ -119,10 +129,10 @@ impl Users {
         folder: &Path,
         users: u32,
         places: impl Iterator<Item = u32>,
-    ) -> Option<(u32, Arc<Claim>)> {
+    ) -> Option<(u32, Arc<UserClaim>)> {
         let mut taken = self.lock();
         taken.retain(|_, taken| taken.claim.strong_count() > 0);
-        let claim = Arc::new(Claim::open());
+        let claim = Arc::new(UserClaim::open());
         for place in places {
             if let Some(taken) = taken.get(&place) {
                 if let Some(claim) = taken.claim.upgrade().filter(|_| taken.folder == folder) {
@@ -143,7 +153,7 @@ impl Users {
 
 /// What only a host with jails asks.
 #[cfg(all(target_os = "linux", not(heddle_portable)))]
-impl Users {
+impl JailUsers {
     pub(crate) fn jails(&self) -> u32 {
         self.0.jails
     }
@@ -165,7 +175,7 @@ fn scattered(path: &Path, count: u32) -> u32 {
 
 /// How a jail comes to be its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum UserKind {
     /// It is started as that.
     Root,
     /// It is mapped to it.
@@ -180,28 +190,28 @@ pub(crate) enum Kind {
     expect(dead_code, reason = "elsewhere there is but the server's own")
 )]
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub(crate) struct UserLease {
     pub(crate) user: u32,
     pub(crate) group: u32,
-    pub(crate) kind: Kind,
+    pub(crate) kind: UserKind,
     /// What keeps others from being it. `None` where all are one.
-    pub(crate) claim: Option<Arc<Claim>>,
-    pub(crate) users: Users,
+    pub(crate) claim: Option<Arc<UserClaim>>,
+    pub(crate) users: JailUsers,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn users(source: Source) -> Users {
-        let users = Users::new("/nowhere".into(), Wanted::DEFAULT, 4);
+    fn users(source: UserSource) -> JailUsers {
+        let users = JailUsers::new("/nowhere".into(), WantedUsers::DEFAULT, 4);
         users.0.source.set(source).unwrap();
         users
     }
 
     #[test]
     fn a_user_belongs_to_one_running_jail_and_is_free_again_after_it() {
-        let users = users(Source::Root { first: 10, count: 2 });
+        let users = users(UserSource::Root { first: 10, count: 2 });
         let place = tempfile::tempdir().unwrap();
         let folder = crate::session_folder::open(place.path()).unwrap();
         let lease = |name: &str| users.lease(Isolation::Local, Path::new(name), &folder).unwrap();
@@ -217,16 +227,16 @@ mod tests {
 
     #[test]
     fn two_servers_of_one_range_share_no_user_and_the_last_is_told_what_to_set() {
-        let source = Source::Root { first: 20, count: 2 };
+        let source = UserSource::Root { first: 20, count: 2 };
         let (one, other) = (users(source.clone()), users(source));
         let place = tempfile::tempdir().unwrap();
         let folder = crate::session_folder::open(place.path()).unwrap();
-        let lease = |users: &Users, name| users.lease(Isolation::Local, Path::new(name), &folder);
+        let lease = |users: &JailUsers, name| users.lease(Isolation::Local, Path::new(name), &folder);
         // Of one name, so that both begin their search at the same user.
         let (a, b) = (lease(&one, "/x/a").unwrap(), lease(&other, "/y/a").unwrap());
         assert_ne!(a.user, b.user);
         let fault = lease(&one, "/x/b").unwrap_err();
-        assert_eq!(fault.step, Step::Taken);
+        assert_eq!(fault.step, StartStep::Taken);
         assert!(fault.to_string().contains("users 20 to 21") && fault.fix().contains("`[sandbox] uids`"));
         drop(b);
         assert!(lease(&one, "/x/b").is_ok());
@@ -235,22 +245,25 @@ mod tests {
     #[test]
     fn no_more_jails_run_at_once_than_there_are_users() {
         let of = |source| users(source).at_once();
-        assert_eq!(of(Source::Root { first: 10, count: 3 }), 3);
-        assert_eq!(of(Source::Sub { users: 10, groups: 10, count: 1 }), 1);
-        assert_eq!([of(Source::Root { first: 10, count: 9 }), of(Source::Own(String::new()))], [4, 4]);
-        let one = Users::new("/nowhere".into(), Wanted::One(10), 4);
-        one.0.source.set(Source::Root { first: 10, count: 1 }).unwrap();
+        assert_eq!(of(UserSource::Root { first: 10, count: 3 }), 3);
+        assert_eq!(of(UserSource::Sub { users: 10, groups: 10, count: 1 }), 1);
+        assert_eq!(
+            [of(UserSource::Root { first: 10, count: 9 }), of(UserSource::Own(String::new()))],
+            [4, 4]
+        );
+        let one = JailUsers::new("/nowhere".into(), WantedUsers::One(10), 4);
+        one.0.source.set(UserSource::Root { first: 10, count: 1 }).unwrap();
         assert_eq!((one.at_once(), one.neighbours()), (4, 4));
     }
 
     #[test]
     fn nobody_is_root_and_off_is_the_servers_own() {
-        let root = users(Source::Root { first: 0, count: 5 });
+        let root = users(UserSource::Root { first: 0, count: 5 });
         let place = tempfile::tempdir().unwrap();
         let folder = crate::session_folder::open(place.path()).unwrap();
         let fault = root.lease(Isolation::Local, Path::new("/x/a"), &folder).unwrap_err();
-        assert_eq!(fault.step, Step::User);
+        assert_eq!(fault.step, StartStep::User);
         let own = root.lease(Isolation::Off, Path::new("/x/a"), &folder).unwrap();
-        assert_eq!((own.user, own.kind), (geteuid().as_raw(), Kind::Own));
+        assert_eq!((own.user, own.kind), (geteuid().as_raw(), UserKind::Own));
     }
 }

@@ -9,23 +9,24 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Deadline;
-use crate::errand::Errand;
-use crate::fault::{At, Fault, Step};
-use crate::plan::Plan;
+use crate::errand::FolderTask;
+use crate::fault::{AtStep, JailFault, StartStep};
+use crate::plan::JailPlan;
 
 /// The argument of `heddle jail`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Order {
-    Outer(Start),
-    Inner(Start),
-    Keeper(Errand),
+pub(crate) enum StartOrder {
+    Outer(StartPlan),
+    Inner(StartPlan),
+    Keeper(FolderTask),
 }
 
-impl Order {
+impl StartOrder {
     /// `program jail <order>`, which has whatever this process hands on.
-    pub(crate) fn command(&self, program: &Path) -> Result<Command, Fault> {
-        let order = serde_json::to_string(self).map_err(|error| Fault::new(Step::Plan, error.to_string()))?;
+    pub(crate) fn command(&self, program: &Path) -> Result<Command, JailFault> {
+        let order = serde_json::to_string(self)
+            .map_err(|error| JailFault::new(StartStep::Plan, error.to_string()))?;
         let mut command = Command::new(program);
         command.arg("jail").arg(order);
         Ok(command)
@@ -33,8 +34,8 @@ impl Order {
 
     /// The same with an empty environment and a socket as its standard input; and the server's end of that.
     /// It closes only when the command is dropped, too.
-    pub(crate) fn call(&self, program: &Path) -> Result<(Command, UnixStream), Fault> {
-        let (ours, theirs) = UnixStream::pair().at(Step::Spawn)?;
+    pub(crate) fn call(&self, program: &Path) -> Result<(Command, UnixStream), JailFault> {
+        let (ours, theirs) = UnixStream::pair().at(StartStep::Spawn)?;
         let mut command = self.command(program)?;
         command.env_clear().stdin(Stdio::from(OwnedFd::from(theirs)));
         Ok((command, ours))
@@ -42,8 +43,8 @@ impl Order {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Start {
-    pub plan: Plan,
+pub(crate) struct StartPlan {
+    pub plan: JailPlan,
     /// Whether the server maps the outer process to its user, once that is in a namespace of its own.
     pub mapped: bool,
     /// How many jails share what the kernel counts by user, this one included.
@@ -56,20 +57,20 @@ pub(crate) struct Start {
 /// One line from the jail to the server. After `Ready` or `Failed` there is no further one.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Word {
+pub(crate) enum StartReport {
     /// Another jail still holds the folder's lock.
     Waiting,
-    Ready(Found),
+    Ready(HostFindings),
     /// The user namespace is made: to be mapped, and one byte to be sent then.
     Unshared,
     /// An errand is done.
     Done,
-    Failed(Fault),
+    Failed(JailFault),
 }
 
 /// What a jail found out about its host while it started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Found {
+pub(crate) struct HostFindings {
     /// Whether programs inside can talk to each other over 127.0.0.1.
     pub loopback: bool,
     /// Trees of the host that are shown as they are: locks, watches and sockets in them are the host's.
@@ -79,7 +80,7 @@ pub(crate) struct Found {
 /// The longest line; a fault's text is far shorter.
 const LINE_BYTES_MAX: usize = 16 * 1024;
 
-impl Word {
+impl StartReport {
     pub(crate) fn send(&self, mut socket: &UnixStream) -> io::Result<()> {
         let mut line = serde_json::to_vec(self).map_err(io::Error::other)?;
         line.push(b'\n');

@@ -17,20 +17,20 @@ use bytes::Bytes;
 use hyper::body::Frame;
 use protocol::{
     SessionId,
-    id::{self, Id, Kind},
+    id::{self, Id, IdKind},
     limits,
 };
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
-use crate::{Door, error::Problem, sse::Told};
+use crate::{AppState, error::ApiProblem, sse::StreamRecords};
 
 /// The `content-type` of a stream.
 const STREAM: &str = "text/event-stream";
 
 /// A good answer.
-pub(crate) enum Answer {
+pub(crate) enum ApiAnswer {
     /// A JSON body.
     Json(Bytes),
     /// A text body of another kind.
@@ -41,17 +41,20 @@ pub(crate) enum Answer {
         text: String,
     },
     /// A stream of server-sent events.
-    Stream(Told),
+    Stream(StreamRecords),
 }
 
-impl Answer {
+impl ApiAnswer {
     /// `value` as JSON.
-    pub(crate) fn json<T: Serialize>(value: &T) -> Result<Self, Problem> {
-        serde_json::to_vec(value).map(|body| Self::Json(trimmed(body))).map_err(Problem::internal)
+    pub(crate) fn json<T: Serialize>(value: &T) -> Result<Self, ApiProblem> {
+        serde_json::to_vec(value).map(|body| Self::Json(trimmed(body))).map_err(ApiProblem::internal)
     }
 
     /// The same with another JSON body, if it has one.
-    pub(crate) fn try_map(self, map: impl FnOnce(Bytes) -> Result<Bytes, Problem>) -> Result<Self, Problem> {
+    pub(crate) fn try_map(
+        self,
+        map: impl FnOnce(Bytes) -> Result<Bytes, ApiProblem>,
+    ) -> Result<Self, ApiProblem> {
         match self {
             Self::Json(body) => map(body).map(Self::Json),
             Self::Text { .. } | Self::Stream(_) => Ok(self),
@@ -61,7 +64,7 @@ impl Answer {
 
 /// An answer to somebody who showed a key that opens.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Known;
+pub(crate) struct KnownAnswer;
 
 /// What was written piece by piece, in no more memory than it fills: it may lie unread for long.
 pub(crate) fn trimmed(mut body: Vec<u8>) -> Bytes {
@@ -71,7 +74,7 @@ pub(crate) fn trimmed(mut body: Vec<u8>) -> Bytes {
     body.into()
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for ApiAnswer {
     fn into_response(self) -> Response {
         match self {
             Self::Json(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
@@ -89,7 +92,11 @@ impl IntoResponse for Answer {
 }
 
 /// Gives every answer its headers and every error its body; the one place that knows a request's id.
-pub(crate) async fn dress(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+pub(crate) async fn finish_response(
+    State(door): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let request_id = door.engine.mint::<id::Request>().to_string();
     let (mut parts, body) = request.into_parts();
     let params = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
@@ -126,7 +133,7 @@ const NAMED: [Named; 4] = [
     Named { param: "environment_id", field: "environment", is: is::<id::Environment> },
 ];
 
-fn is<K: Kind>(text: &str) -> bool {
+fn is<K: IdKind>(text: &str) -> bool {
     text.parse::<Id<K>>().is_ok()
 }
 
@@ -142,21 +149,27 @@ fn known(method: &Method) -> Option<&'static str> {
 }
 
 /// [`dress`], within the request's span.
-async fn answered(door: &Door, request_id: String, request: Request, next: Next, known: bool) -> Response {
+async fn answered(
+    door: &AppState,
+    request_id: String,
+    request: Request,
+    next: Next,
+    known: bool,
+) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let began = Instant::now();
     let mut response = if known {
         next.run(request).await
     } else {
-        Problem::wrong_method(request.method().as_str(), request.uri().path(), &[]).into_response()
+        ApiProblem::wrong_method(request.method().as_str(), request.uri().path(), &[]).into_response()
     };
-    let problem = response.extensions_mut().remove::<Problem>();
+    let problem = response.extensions_mut().remove::<ApiProblem>();
     let streams = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == STREAM);
     if streams {
         tracing::info!("a stream opens");
         response =
             response.map(|body| Body::new(Streamed { body, began, span: Span::current(), ended: false }));
-    } else if response.extensions_mut().remove::<Known>().is_some() {
+    } else if response.extensions_mut().remove::<KnownAnswer>().is_some() {
         tell(door, &response, reads, began, problem.as_ref());
     } else {
         let inner = problem.as_ref().and_then(|problem| problem.inner.as_deref());
@@ -189,7 +202,7 @@ fn milliseconds(began: Instant) -> u64 {
 }
 
 /// The one line of a request: louder for what changes something or fails than for what only reads.
-fn tell(door: &Door, response: &Response, reads: bool, began: Instant, problem: Option<&Problem>) {
+fn tell(door: &AppState, response: &Response, reads: bool, began: Instant, problem: Option<&ApiProblem>) {
     let (status, milliseconds) = (response.status().as_u16(), milliseconds(began));
     let often = problem.and_then(|problem| problem.often);
     if let Some(inner) = problem.and_then(|problem| problem.inner.as_deref()) {
@@ -206,7 +219,7 @@ fn tell(door: &Door, response: &Response, reads: bool, began: Instant, problem: 
 }
 
 /// What a stranger sends is not said one by one: a log must not be filled from outside.
-fn tell_of_stranger(door: &Door, response: &Response, began: Instant, inner: Option<&str>) {
+fn tell_of_stranger(door: &AppState, response: &Response, began: Instant, inner: Option<&str>) {
     let (status, milliseconds) = (response.status(), milliseconds(began));
     tracing::debug!(status = status.as_u16(), milliseconds, "answered");
     if status.is_server_error()
@@ -254,7 +267,7 @@ impl Drop for Streamed {
     }
 }
 
-fn spoken(problem: &Problem, request_id: String) -> Response {
+fn spoken(problem: &ApiProblem, request_id: String) -> Response {
     let body = match serde_json::to_vec(&problem.body(request_id)) {
         Ok(body) => body,
         Err(wrong) => {
@@ -284,9 +297,9 @@ fn organization(bits: u128) -> String {
 mod tests {
     use super::*;
     use crate::{
-        openapi::queries::{Form, Parameter, parameter},
-        operation::{Good, Operation, get, post},
-        testing::{House, KEY, routes},
+        openapi::queries::{ParameterForm, QueryParameter, parameter},
+        operation::{GoodAnswer, Operation, get, post},
+        testing::{KEY, TestServer, routes},
     };
     use futures_util::StreamExt as _;
     use serde_json::Value;
@@ -309,7 +322,7 @@ mod tests {
 
     /// Waits until each line is kept: a test beside this one may have been registering it when the log began,
     /// and then it is off until it is asked about again.
-    async fn awake(house: &House, kept: &Kept) {
+    async fn awake(house: &TestServer, kept: &Kept) {
         loop {
             for (method, path) in [(Method::POST, "/changes/7"), (Method::GET, "/streams/7")] {
                 let request = Request::builder().method(method).uri(path).header("x-api-key", KEY);
@@ -330,23 +343,25 @@ mod tests {
         let lines = kept.clone();
         let log = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
         let _kept = tracing::subscriber::set_default(log);
-        const X: &[Parameter] = &[parameter("x", Form::Text, "")];
-        const CHANGES: &Operation = &post("/changes/{id}", "changes", "").asks(X).gives(Good::Object, |_| {
-            Box::pin(async {
-                tracing::info!("inside");
-                Answer::json(&1)
-            })
-        });
-        const STREAMS: &Operation = &get("/streams/{id}", "streams", "").asks(X).gives(Good::Stream, |_| {
-            Box::pin(async {
-                let frames = futures_util::stream::once(async {
+        const X: &[QueryParameter] = &[parameter("x", ParameterForm::Text, "")];
+        const CHANGES: &Operation =
+            &post("/changes/{id}", "changes", "").asks(X).gives(GoodAnswer::Object, |_| {
+                Box::pin(async {
                     tracing::info!("inside");
-                    Ok(Bytes::from_static(b"x"))
-                });
-                Ok(Answer::Stream(frames.boxed()))
-            })
-        });
-        let house = House::with(routes([CHANGES, STREAMS])).await;
+                    ApiAnswer::json(&1)
+                })
+            });
+        const STREAMS: &Operation =
+            &get("/streams/{id}", "streams", "").asks(X).gives(GoodAnswer::Stream, |_| {
+                Box::pin(async {
+                    let frames = futures_util::stream::once(async {
+                        tracing::info!("inside");
+                        Ok(Bytes::from_static(b"x"))
+                    });
+                    Ok(ApiAnswer::Stream(frames.boxed()))
+                })
+            });
+        let house = TestServer::with(routes([CHANGES, STREAMS])).await;
         awake(&house, &kept).await;
         let mut expected = Vec::new();
         for (method, path, lines) in [
@@ -377,7 +392,7 @@ mod tests {
         let log = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
         let _kept = tracing::subscriber::set_default(log);
         let told = loop {
-            let house = House::open().await;
+            let house = TestServer::open().await;
             kept.0.lock().unwrap().clear();
             for n in 0..200 {
                 let method = if n % 2 == 0 { "POST".to_owned() } else { "M".repeat(50_000) };

@@ -4,19 +4,19 @@ use axum::http::{HeaderMap, header};
 use protocol::{WorkspaceId, error::ErrorKind};
 use subtle::ConstantTimeEq;
 
-use crate::{Door, error::Problem, keys, slips};
+use crate::{AppState, error::ApiProblem, keys, slips};
 
 /// The hash of a key that opens this server; it names the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Caller(pub(crate) [u8; 32]);
+pub(crate) struct CallerKey(pub(crate) [u8; 32]);
 
 /// Finds out who calls. Nothing is remembered, so that a revoked key is shut out at once.
 ///
 /// # Errors
 /// 401 without a key or with a bad one; of `anthropic-workspace-id`, 400 for what is none and 404 for
 /// another's.
-pub(crate) async fn caller(door: &Door, headers: &HeaderMap) -> Result<Caller, Problem> {
-    let bad = |message: &str| Problem::new(ErrorKind::Authentication, message);
+pub(crate) async fn caller(door: &AppState, headers: &HeaderMap) -> Result<CallerKey, ApiProblem> {
+    let bad = |message: &str| ApiProblem::new(ErrorKind::Authentication, message);
     let secret = secret(headers).ok_or_else(|| bad(slips::key::missing(headers)))?;
     let hash = keys::hash(secret);
     let from_environment = door.settings.env_key_hash.is_some_and(|known| bool::from(known.ct_eq(&hash)));
@@ -25,7 +25,7 @@ pub(crate) async fn caller(door: &Door, headers: &HeaderMap) -> Result<Caller, P
         return Err(bad(slips::key::wrong(secret)));
     }
     same_workspace(workspace, headers)?;
-    Ok(Caller(hash))
+    Ok(CallerKey(hash))
 }
 
 fn secret(headers: &HeaderMap) -> Option<&str> {
@@ -39,7 +39,7 @@ fn secret(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// `anthropic-workspace-id` may be left out; if it is sent, it must match.
-fn same_workspace(workspace: WorkspaceId, headers: &HeaderMap) -> Result<(), Problem> {
+fn same_workspace(workspace: WorkspaceId, headers: &HeaderMap) -> Result<(), ApiProblem> {
     let Some(asked) = headers.get("anthropic-workspace-id") else { return Ok(()) };
     let (kind, wrong) = match asked.to_str().unwrap_or_default().trim().parse::<WorkspaceId>() {
         Ok(asked) if asked == workspace => return Ok(()),
@@ -50,7 +50,7 @@ fn same_workspace(workspace: WorkspaceId, headers: &HeaderMap) -> Result<(), Pro
     let message = format!(
         "anthropic-workspace-id: {wrong}; this key belongs to {workspace}: send that, or leave it out"
     );
-    Err(Problem::new(kind, message))
+    Err(ApiProblem::new(kind, message))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use protocol::{error::ErrorKind, limits, parse};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{auth::Caller, bodies::Bodies, error::Problem, lane::Turn};
+use crate::{auth::CallerKey, bodies::BodiesUnderWay, error::ApiProblem, lane::LaneRoom};
 
 /// How long a client may fall silent, and how long it may take in all.
 const SILENCE: Duration = Duration::from_secs(limits::BODY_SILENCE_S);
@@ -23,10 +23,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A body that has come whole.
 #[derive(Debug, Default)]
-pub(crate) struct Whole {
+pub(crate) struct WholeBody {
     pub(crate) bytes: Bytes,
     /// Its turn, to be kept for as long as anything of it is.
-    pub(crate) turn: Option<Turn>,
+    pub(crate) turn: Option<LaneRoom>,
 }
 
 /// Reads the whole body once it is its turn. What is too large, or has no turn, is thrown away up to twice
@@ -36,14 +36,14 @@ pub(crate) struct Whole {
 /// 413 for what is too large; 400 for what is encoded, in another charset, cut off, or too slow; 429 and 529
 /// for what has no turn.
 pub(crate) async fn whole(
-    bodies: &Bodies,
-    caller: Caller,
+    bodies: &BodiesUnderWay,
+    caller: CallerKey,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Whole, Problem> {
+) -> Result<WholeBody, ApiProblem> {
     plain(headers)?;
     if body.is_end_stream() {
-        return Ok(Whole::default());
+        return Ok(WholeBody::default());
     }
     let length = text(headers, &header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if length.is_some_and(|length| length > 2 * limits::BODY_BYTES) {
@@ -61,7 +61,7 @@ pub(crate) async fn whole(
             return Err(problem);
         }
     };
-    Ok(Whole { bytes: bytes.into(), turn: Some(turn) })
+    Ok(WholeBody { bytes: bytes.into(), turn: Some(turn) })
 }
 
 /// A body that comes. What it has of the room is taken from others until its end, so that a small one has
@@ -75,9 +75,9 @@ struct Coming {
 /// Why no more of a body is kept.
 enum Stop {
     /// Nothing more can come.
-    Broken(Problem),
+    Broken(ApiProblem),
     /// What comes is not wanted.
-    Refused(Problem),
+    Refused(ApiProblem),
 }
 
 impl Coming {
@@ -99,10 +99,10 @@ impl Coming {
     /// All of it, within the limit.
     async fn kept(
         &mut self,
-        bodies: &Bodies,
-        caller: Caller,
+        bodies: &BodiesUnderWay,
+        caller: CallerKey,
         length: Option<usize>,
-    ) -> Result<(Vec<u8>, Turn), Stop> {
+    ) -> Result<(Vec<u8>, LaneRoom), Stop> {
         let mut room = length.unwrap_or(limits::BODY_LARGE_BYTES);
         if room > limits::BODY_BYTES {
             return Err(Stop::Refused(too_large()));
@@ -133,27 +133,27 @@ impl Coming {
 /// What it gives, and 500 where it panicked.
 pub(crate) async fn with<T: Send + 'static>(
     bytes: Bytes,
-    work: impl FnOnce(Bytes) -> Result<T, Problem> + Send + 'static,
-) -> Result<T, Problem> {
+    work: impl FnOnce(Bytes) -> Result<T, ApiProblem> + Send + 'static,
+) -> Result<T, ApiProblem> {
     if bytes.len() <= limits::BODY_LARGE_BYTES {
         return work(bytes);
     }
     let worked = tokio::task::spawn_blocking(move || work(bytes)).await;
-    worked.unwrap_or_else(|died| Err(Problem::internal(format!("a body could not be read: {died}"))))
+    worked.unwrap_or_else(|died| Err(ApiProblem::internal(format!("a body could not be read: {died}"))))
 }
 
 /// A body as JSON; an empty one is an empty object (docs/rules.md 12).
 ///
 /// # Errors
 /// What is not UTF-8, no JSON, or nested too deep.
-pub(crate) fn json(body: &[u8]) -> Result<Value, Problem> {
+pub(crate) fn json(body: &[u8]) -> Result<Value, ApiProblem> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Value::Object(Map::new()));
     }
     let text = std::str::from_utf8(body)
         .map_err(|wrong| wrong_body(format!("the body is not UTF-8 from byte {} on", wrong.valid_up_to())))?;
-    let shape = Shape::of(text);
+    let shape = BodyShape::of(text);
     if shape.depth > limits::BODY_DEPTH {
         let message =
             format!("objects and arrays of the body lie in each other more than {} deep", limits::BODY_DEPTH);
@@ -177,22 +177,22 @@ pub(crate) fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// What is said of a body that is no JSON, and was sent as a form.
-pub(crate) fn form(wrong: Problem) -> Problem {
+pub(crate) fn form(wrong: ApiProblem) -> ApiProblem {
     let message =
         format!("{}; it was sent as a form: send JSON, with `content-type: application/json`", wrong.message);
-    Problem { message, ..wrong }
+    ApiProblem { message, ..wrong }
 }
 
 /// What a text of JSON is like, before it takes many times its bytes to hold. Of what is no JSON it says
 /// anything.
-struct Shape {
+struct BodyShape {
     /// How deep brackets lie in each other outside of strings.
     depth: usize,
     /// At least as many values as there are in it: each stands behind a bracket or a comma.
     values: usize,
 }
 
-impl Shape {
+impl BodyShape {
     fn of(text: &str) -> Self {
         let mut shape = Self { depth: 0, values: 1 };
         let mut depth = 0_usize;
@@ -218,13 +218,13 @@ impl Shape {
 }
 
 /// Refuses a body that is not sent as it is, or not in UTF-8. What the content type calls it does not matter.
-fn plain(headers: &HeaderMap) -> Result<(), Problem> {
+fn plain(headers: &HeaderMap) -> Result<(), ApiProblem> {
     let encoded = |name: &&str| !name.is_empty() && !name.eq_ignore_ascii_case("identity");
     let encodings = text(headers, &header::CONTENT_ENCODING).unwrap_or_default();
     if let Some(encoding) = encodings.split(',').map(str::trim).find(encoded) {
         let encoding = parse::shown(encoding);
         let message = format!("content-encoding: `{encoding}` is not supported; send the body as it is");
-        return Err(Problem { code: Some("request_body_encoding_unsupported"), ..wrong_body(message) });
+        return Err(ApiProblem { code: Some("request_body_encoding_unsupported"), ..wrong_body(message) });
     }
     let kind = text(headers, &header::CONTENT_TYPE).unwrap_or_default();
     let charset = kind.split(';').skip(1).find_map(|parameter| {
@@ -238,7 +238,7 @@ fn plain(headers: &HeaderMap) -> Result<(), Problem> {
         Some(charset) => {
             let charset = parse::shown(charset);
             let message = format!("content-type: the charset `{charset}` is not supported; send UTF-8");
-            Err(Problem { code: Some("unsupported_charset"), ..wrong_body(message) })
+            Err(ApiProblem { code: Some("unsupported_charset"), ..wrong_body(message) })
         }
     }
 }
@@ -247,27 +247,27 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn wrong_body(message: impl Into<String>) -> Problem {
-    Problem::new(ErrorKind::InvalidRequest, message)
+fn wrong_body(message: impl Into<String>) -> ApiProblem {
+    ApiProblem::new(ErrorKind::InvalidRequest, message)
 }
 
-fn too_large() -> Problem {
+fn too_large() -> ApiProblem {
     let message = format!("the body is larger than {} MiB", limits::BODY_BYTES / (1024 * 1024));
-    Problem::new(ErrorKind::RequestTooLarge, message)
+    ApiProblem::new(ErrorKind::RequestTooLarge, message)
 }
 
-fn cut() -> Problem {
+fn cut() -> ApiProblem {
     wrong_body("the body ended before it was whole; send it again")
 }
 
-fn slow() -> Problem {
+fn slow() -> ApiProblem {
     let message = format!(
         "the body did not come in time: no byte for {} s, or not whole after {} s (a small one: {} s); send it again",
         limits::BODY_SILENCE_S,
         limits::BODY_S,
         limits::BODY_SMALL_S
     );
-    Problem { code: Some("request_body_timeout"), ..wrong_body(message) }
+    ApiProblem { code: Some("request_body_timeout"), ..wrong_body(message) }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::{House, Told, id, message, tool};
+use crate::testing::{TestAnswer, TestServer, id, message, tool};
 
 fn refused(body: impl AsRef<[u8]>) -> String {
     json(body.as_ref()).expect_err("a mistake").message
@@ -41,7 +41,7 @@ fn what_is_no_json_says_what_is_wrong() {
 
 #[tokio::test]
 async fn a_form_is_told_that_json_is_wanted() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let parts = "--x\r\ncontent-disposition: form-data; name=\"name\"\r\n\r\nn\r\n--x--\r\n";
     let form = "it was sent as a form: send JSON, with `content-type: application/json`";
     for (kind, body, is_form) in [
@@ -90,8 +90,8 @@ fn the_values_of_a_body_are_bounded_and_what_is_in_strings_is_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_without_a_turn_is_refused_and_read_to_its_end() {
-    let bodies = Bodies::default();
-    let key = Caller([1; 32]);
+    let bodies = BodiesUnderWay::default();
+    let key = CallerKey([1; 32]);
     let _turns = [bodies.turn(key, limits::BODY_BYTES).await, bodies.turn(key, limits::BODY_BYTES).await];
     let read = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = std::sync::Arc::clone(&read);
@@ -112,7 +112,7 @@ fn texts_come_as_they_were_sent_and_of_two_keys_the_last_holds() {
 
 #[tokio::test]
 async fn nothing_of_a_body_is_read_before_its_key_is_known() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for (name, key) in [("x-none", ""), ("x-api-key", "unknown")] {
         let read = stream::poll_fn(|_| -> std::task::Poll<Option<Result<Bytes, Infallible>>> {
             panic!("a byte of it is read")
@@ -132,8 +132,10 @@ fn chunks(pause: Duration, count: usize) -> impl Stream<Item = Result<Bytes, Inf
 
 async fn read(
     body: impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static,
-) -> Result<usize, Problem> {
-    let whole = whole(&Bodies::default(), Caller([1; 32]), &HeaderMap::new(), Body::from_stream(body)).await;
+) -> Result<usize, ApiProblem> {
+    let whole =
+        whole(&BodiesUnderWay::default(), CallerKey([1; 32]), &HeaderMap::new(), Body::from_stream(body))
+            .await;
     whole.map(|whole| whole.bytes.len())
 }
 
@@ -160,7 +162,7 @@ async fn a_body_that_trickles_ends_after_ten_minutes_and_a_small_one_after_one()
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_falls_silent_is_told_at_the_door() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let half = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{\"name\""))]).chain(stream::pending());
     let told = house.post_raw("/v1/agents", Body::from_stream(half), &[]).await;
     assert_eq!(told.code().as_deref(), Some("request_body_timeout"));
@@ -169,7 +171,7 @@ async fn a_client_that_falls_silent_is_told_at_the_door() {
 
 #[tokio::test]
 async fn a_body_that_is_too_large_is_413_by_its_length_and_by_its_chunks() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let chunk = Bytes::from(vec![b' '; 1 << 20]);
     let chunked = |count: usize| {
         let chunk = chunk.clone();
@@ -185,7 +187,7 @@ async fn a_body_that_is_too_large_is_413_by_its_length_and_by_its_chunks() {
 
 #[tokio::test]
 async fn a_body_that_breaks_off_is_told_to_come_again() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let broken = [Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("reset"))];
     let told = house.post_raw("/v1/agents", Body::from_stream(stream::iter(broken)), &[]).await;
     told.refused(400, "invalid_request_error", "the body ended before it was whole");
@@ -193,7 +195,7 @@ async fn a_body_that_breaks_off_is_told_to_come_again() {
 
 #[tokio::test]
 async fn an_encoded_body_and_another_charset_are_refused_and_any_content_type_is_taken() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let body = || json!({"name": "n", "model": "test-1"}).to_string();
     for (header, value, code) in [
         ("content-encoding", "gzip", "request_body_encoding_unsupported"),
@@ -223,7 +225,7 @@ async fn an_encoded_body_and_another_charset_are_refused_and_any_content_type_is
 
 #[tokio::test]
 async fn what_the_door_takes_the_rooms_behind_it_can_read_back() {
-    let house = House::deep().await;
+    let house = TestServer::deep().await;
     let mut schema = json!({"type": "object"});
     let deepest = limits::BODY_DEPTH - 4;
     let nest = (0..deepest - 1).fold(json!([]), |inner, _| json!([inner]));
@@ -277,7 +279,7 @@ fn objects(body: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-async fn knows_every_field(house: &House, path: &str, body: &Value) {
+async fn knows_every_field(house: &TestServer, path: &str, body: &Value) {
     let mut found = Vec::new();
     objects(body, "", &mut found);
     for at in found {
@@ -291,7 +293,7 @@ async fn knows_every_field(house: &House, path: &str, body: &Value) {
 
 #[tokio::test]
 async fn an_unknown_field_is_refused_by_its_path_however_deep_it_lies() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let only = json!({"type": "only", "tools": [{"type": "tool_reference", "name": "a"}]});
     let ask = json!({"type": "always_ask"});
     let tools = json!([tool("a"), tool("b"), {
@@ -349,7 +351,7 @@ async fn an_unknown_field_is_refused_by_its_path_however_deep_it_lies() {
 
 #[tokio::test]
 async fn older_clients_may_say_which_thread_an_answer_is_for() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let path = format!("/v1/sessions/{}", id(&house.session(&[message("call")]).await));
     house.settled(&path).await;
     let calls = house.get(&format!("{path}/events?types[]=agent.custom_tool_use")).await.ok();
@@ -360,13 +362,13 @@ async fn older_clients_may_say_which_thread_an_answer_is_for() {
     house.post(&format!("{path}/events"), &json!({"events": [result]})).await.ok();
 }
 
-async fn named(house: &House, name: &str) -> Told {
+async fn named(house: &TestServer, name: &str) -> TestAnswer {
     house.post("/v1/agents", &json!({"name": name, "model": "test-1"})).await
 }
 
 #[tokio::test]
 async fn names_are_counted_in_characters_and_echoed_as_they_were_sent() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let long = "𐐷".repeat(256);
     for name in
         [" ", "\t\n", "a\0b", "\u{1b}[31m", "e\u{301}", "é", "\u{feff}x", "\u{202e}evil", long.as_str()]
@@ -397,7 +399,7 @@ fn name_key(name: &str) -> String {
 
 #[tokio::test]
 async fn a_wrong_kind_of_value_is_named_with_what_it_is() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let path = format!("/v1/agents/{}", id(&house.agent().await));
     for (body, message) in [
         (json!([]), "expected an object, got an array"),

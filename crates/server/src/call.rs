@@ -4,29 +4,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use engine::{Attempt, Engine};
+use engine::{Engine, PostAttempt};
 use protocol::{
     Invalid, WorkspaceId,
     error::ErrorKind,
-    id::{self, Id, Kind, NotAnId},
+    id::{self, Id, IdKind, NotAnId},
     parse,
 };
 use serde_json::Value;
 
-use crate::{Door, auth::Caller, body, error::Problem, query::Query, unread::Records};
+use crate::{AppState, auth::CallerKey, body, error::ApiProblem, query::RequestQuery, unread::StreamRoom};
 
 /// A request that may come in.
 #[derive(Debug)]
-pub(crate) struct Call {
-    door: Arc<Door>,
-    caller: Caller,
+pub(crate) struct ApiRequest {
+    door: Arc<AppState>,
+    caller: CallerKey,
     /// Its query.
-    pub(crate) query: Query,
+    pub(crate) query: RequestQuery,
     /// Its headers.
     pub(crate) headers: HeaderMap,
     path: Vec<(String, String)>,
     page_bytes: usize,
-    attempt: Option<Attempt>,
+    attempt: Option<PostAttempt>,
     /// Taken by who reads it, so that it is not held beside what was read of it.
     body: Mutex<Bytes>,
 }
@@ -34,22 +34,22 @@ pub(crate) struct Call {
 /// What was sent with it.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    pub(crate) query: Query,
+    pub(crate) query: RequestQuery,
     pub(crate) headers: HeaderMap,
     /// What stands in the path, by the names of its pattern.
     pub(crate) path: Vec<(String, String)>,
     pub(crate) body: Bytes,
 }
 
-impl Call {
+impl ApiRequest {
     /// A request of this caller. A page that it is answered with may have so many bytes; `attempt`: how it is
     /// told from others, if it is a POST.
     pub(crate) fn new(
-        door: Arc<Door>,
-        caller: Caller,
+        door: Arc<AppState>,
+        caller: CallerKey,
         sent: Sent,
         page_bytes: usize,
-        attempt: Option<Attempt>,
+        attempt: Option<PostAttempt>,
     ) -> Self {
         let Sent { query, headers, path, body } = sent;
         Self { door, caller, query, headers, path, page_bytes, attempt, body: Mutex::new(body) }
@@ -66,7 +66,7 @@ impl Call {
     }
 
     /// Room for the records of a stream that it is answered with.
-    pub(crate) fn records(&self) -> Records {
+    pub(crate) fn records(&self) -> StreamRoom {
         self.door.unread.records(self.caller)
     }
 
@@ -76,31 +76,31 @@ impl Call {
     }
 
     /// How it is told from others, if it is a POST.
-    pub(crate) fn attempt(&self) -> Option<&Attempt> {
+    pub(crate) fn attempt(&self) -> Option<&PostAttempt> {
         self.attempt.as_ref()
     }
 
     /// The text in the path.
-    pub(crate) fn text(&self, name: &str) -> Result<&str, Problem> {
+    pub(crate) fn text(&self, name: &str) -> Result<&str, ApiProblem> {
         let text = self.path.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        text.ok_or_else(|| Problem::internal(format!("no {name} in the path")))
+        text.ok_or_else(|| ApiProblem::internal(format!("no {name} in the path")))
     }
 
     /// The id in the path. What cannot be one names nothing; of agents and threads it is the request that is
     /// wrong.
-    pub(crate) fn id<K: Kind>(&self, name: &str) -> Result<Id<K>, Problem> {
+    pub(crate) fn id<K: IdKind>(&self, name: &str) -> Result<Id<K>, ApiProblem> {
         let text = self.text(name)?;
         let strict = [id::Agent::PREFIX, id::Thread::PREFIX].contains(&K::PREFIX);
         text.parse().map_err(|wrong: NotAnId| {
             let message = format!("{name}: {wrong}; got `{}`", parse::shown(text));
             let kind =
                 if strict && !wrong.is_foreign() { ErrorKind::InvalidRequest } else { ErrorKind::NotFound };
-            Problem::new(kind, message)
+            ApiProblem::new(kind, message)
         })
     }
 
     /// The body as JSON; it is read once.
-    pub(crate) async fn body(&self) -> Result<Value, Problem> {
+    pub(crate) async fn body(&self) -> Result<Value, ApiProblem> {
         self.read(Ok).await
     }
 
@@ -108,7 +108,7 @@ impl Call {
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(Value) -> Result<T, Invalid> + Send + 'static,
-    ) -> Result<T, Problem> {
+    ) -> Result<T, ApiProblem> {
         let bytes = std::mem::take(&mut *self.body.lock().unwrap_or_else(PoisonError::into_inner));
         let is_form = body::is_form(&self.headers);
         body::with(bytes, move |bytes| {

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::Seldom;
+use engine::SeldomNotice;
 use protocol::limits;
 use tokio::{
     sync::Notify,
@@ -47,7 +47,7 @@ type Place = (Class, u64);
 
 /// All connections of a server.
 #[derive(Debug)]
-pub(crate) struct Connections {
+pub(crate) struct ServerConnections {
     /// How many there may be.
     room: usize,
     /// How many of one address, before its own are closed for its new ones.
@@ -56,7 +56,7 @@ pub(crate) struct Connections {
     /// Told when there may be room again.
     freed: Notify,
     /// Peers that speak TLS to this server, which does not.
-    tls: Seldom,
+    tls: SeldomNotice,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +65,7 @@ struct Table {
     open: usize,
     /// Those of `open` that were told to leave.
     leaving: usize,
-    line: BTreeMap<Place, Arc<Connection>>,
+    line: BTreeMap<Place, Arc<ServerConnection>>,
     addresses: BTreeMap<IpAddr, Address>,
 }
 
@@ -78,8 +78,8 @@ struct Address {
 
 /// One connection, as the table, the wire and the requests of it see it.
 #[derive(Debug)]
-pub(crate) struct Connection {
-    all: Arc<Connections>,
+pub(crate) struct ServerConnection {
+    all: Arc<ServerConnections>,
     address: IpAddr,
     came: Instant,
     pulse: Mutex<Pulse>,
@@ -112,14 +112,20 @@ struct Pulse {
 
 /// A request under way, until its answer is written or given up.
 #[derive(Debug)]
-pub(crate) struct Request(Arc<Connection>);
+pub(crate) struct OpenRequest(Arc<ServerConnection>);
 
-impl Connections {
+impl ServerConnections {
     /// Room for so many.
     pub(crate) fn new(room: usize) -> Arc<Self> {
         let room = room.max(1);
         let share = room.div_ceil(limits::CONNECTIONS_PER_ADDRESS_PART);
-        Arc::new(Self { room, share, table: Mutex::default(), freed: Notify::new(), tls: Seldom::every(TLS) })
+        Arc::new(Self {
+            room,
+            share,
+            table: Mutex::default(),
+            freed: Notify::new(),
+            tls: SeldomNotice::every(TLS),
+        })
     }
 
     /// Waits until a new connection can be taken, if need be in place of another.
@@ -135,7 +141,7 @@ impl Connections {
     }
 
     /// Takes a new connection in and, where its address or the whole has too many, tells another to leave.
-    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Arc<Connection> {
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Arc<ServerConnection> {
         let address = network(address);
         let mut table = self.lock();
         table.open += 1;
@@ -155,7 +161,7 @@ impl Connections {
             leaves: false,
         };
         let all = Arc::clone(self);
-        let connection = Arc::new(Connection {
+        let connection = Arc::new(ServerConnection {
             all,
             address,
             came,
@@ -212,7 +218,7 @@ impl Table {
         connection.leave.notify_one();
     }
 
-    fn stand(&mut self, connection: &Arc<Connection>, class: Class) -> Place {
+    fn stand(&mut self, connection: &Arc<ServerConnection>, class: Class) -> Place {
         self.turn += 1;
         let place = (class, self.turn);
         self.line.insert(place, Arc::clone(connection));
@@ -221,7 +227,7 @@ impl Table {
     }
 
     /// Takes it out of the line; false: it was told to leave before.
-    fn step_out(&mut self, connection: &Connection, place: Place) -> bool {
+    fn step_out(&mut self, connection: &ServerConnection, place: Place) -> bool {
         let stood = self.line.remove(&place).is_some();
         if let Some(own) = self.addresses.get_mut(&connection.address) {
             own.line.remove(&place);
@@ -230,15 +236,15 @@ impl Table {
     }
 }
 
-impl Connection {
+impl ServerConnection {
     /// A request has come in over it.
-    pub(crate) fn request(self: &Arc<Self>, http2: bool) -> Request {
+    pub(crate) fn request(self: &Arc<Self>, http2: bool) -> OpenRequest {
         self.change(|pulse| {
             pulse.requests += 1;
             pulse.asked = true;
             pulse.http2 = http2;
         });
-        Request(Arc::clone(self))
+        OpenRequest(Arc::clone(self))
     }
 
     /// Whether it has a request under way over HTTP/1, where a peer can be done with sending and still read.
@@ -387,7 +393,7 @@ impl Pulse {
     }
 }
 
-impl Drop for Request {
+impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.0.change(|pulse| {
             pulse.requests -= 1;

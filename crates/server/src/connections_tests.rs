@@ -9,23 +9,23 @@ fn elsewhere(last: u8) -> IpAddr {
 }
 
 /// Whether it was told to leave.
-fn dismissed(connection: &Connection) -> bool {
+fn dismissed(connection: &ServerConnection) -> bool {
     let place = connection.lock().place;
     place.is_some_and(|place| !connection.all.lock().line.contains_key(&place))
 }
 
-fn staying(all: &Connections) -> usize {
+fn staying(all: &ServerConnections) -> usize {
     let table = all.lock();
     table.open - table.leaving
 }
 
-fn told(connections: &[Arc<Connection>]) -> Vec<bool> {
+fn told(connections: &[Arc<ServerConnection>]) -> Vec<bool> {
     connections.iter().map(|connection| dismissed(connection)).collect()
 }
 
 #[tokio::test]
 async fn the_silent_go_before_the_idle_and_those_before_who_does_not_read() {
-    let all = Connections::new(4);
+    let all = ServerConnections::new(4);
     let [unread, idle, silent, works] = [1, 2, 3, 4].map(|last| all.enter(elsewhere(last)));
     let _unread = unread.request(false);
     drop(idle.request(false));
@@ -47,7 +47,7 @@ async fn the_silent_go_before_the_idle_and_those_before_who_does_not_read() {
 
 #[tokio::test]
 async fn an_address_with_too_many_loses_its_own_and_one_that_works_may_have_more() {
-    let all = Connections::new(8);
+    let all = ServerConnections::new(8);
     let other = all.enter(elsewhere(1));
     let own: Vec<_> = (0..6).map(|_| all.enter(HERE)).collect();
     assert_eq!(told(&own), [true, true, false, false, false, false]);
@@ -55,7 +55,7 @@ async fn an_address_with_too_many_loses_its_own_and_one_that_works_may_have_more
     for connection in &own {
         connection.closed();
     }
-    let work = |connection: &Arc<Connection>| {
+    let work = |connection: &Arc<ServerConnection>| {
         connection.known();
         connection.request(false)
     };
@@ -67,7 +67,7 @@ async fn an_address_with_too_many_loses_its_own_and_one_that_works_may_have_more
 
 #[tokio::test(start_paused = true)]
 async fn one_that_begins_to_work_when_it_is_told_to_leave_stays() {
-    let all = Connections::new(1);
+    let all = ServerConnections::new(1);
     let first = all.enter(HERE);
     first.known();
     tokio::time::sleep(NEW).await;
@@ -84,7 +84,7 @@ async fn one_that_begins_to_work_when_it_is_told_to_leave_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_one_has_time_to_ask_where_others_hold_all_places_and_do_not_read() {
-    let all = Connections::new(2);
+    let all = ServerConnections::new(2);
     let unread = [1, 2].map(|last| all.enter(elsewhere(last)));
     let _answers = unread.each_ref().map(|connection| connection.request(false));
     let first = all.enter(elsewhere(3));
@@ -108,7 +108,7 @@ async fn a_new_one_has_time_to_ask_where_others_hold_all_places_and_do_not_read(
 
 #[tokio::test(start_paused = true)]
 async fn a_new_one_that_says_nothing_goes_when_it_is_no_longer_new() {
-    let all = Connections::new(1);
+    let all = ServerConnections::new(1);
     let first = all.enter(elsewhere(1));
     let _second = all.enter(elsewhere(2));
     let mut leaves = std::pin::pin!(first.leaves());
@@ -119,7 +119,7 @@ async fn a_new_one_that_says_nothing_goes_when_it_is_no_longer_new() {
 
 #[tokio::test]
 async fn everything_is_counted_back() {
-    let all = Connections::new(3);
+    let all = ServerConnections::new(3);
     for round in 0..5 {
         let open: Vec<_> = (0..10).map(|last| all.enter(elsewhere(last * round))).collect();
         let requests: Vec<_> = open.iter().skip(5).map(|connection| connection.request(true)).collect();
@@ -134,7 +134,7 @@ async fn everything_is_counted_back() {
 
 #[tokio::test]
 async fn there_is_room_while_somebody_can_go() {
-    let all = Connections::new(2);
+    let all = ServerConnections::new(2);
     let ready = || futures_util::FutureExt::now_or_never(all.room()).is_some();
     let [one, two] = [1, 2].map(|last| all.enter(elsewhere(last)));
     assert!(ready());

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::{
         Settings, keys, router,
-        testing::{House, KEY},
+        testing::{KEY, TestServer},
     };
     use axum::{
         Router,
@@ -79,7 +79,7 @@ mod tests {
             #[cfg(debug_assertions)]
             end: crate::End::default(),
         };
-        router(House::open().await.engine().clone(), settings).0
+        router(TestServer::open().await.engine().clone(), settings).0
     }
 
     async fn asked(

@@ -12,7 +12,7 @@ use axum::{
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use crate::{Door, answer::Answer, auth};
+use crate::{AppState, answer::ApiAnswer, auth};
 
 /// Lets the task of this name panic; false: there is none of that name.
 #[derive(Clone)]
@@ -41,18 +41,18 @@ impl fmt::Debug for End {
 }
 
 /// Adds the door.
-pub(crate) fn add(router: Router<Arc<Door>>) -> Router<Arc<Door>> {
+pub(crate) fn add(router: Router<Arc<AppState>>) -> Router<Arc<AppState>> {
     router.route("/heddle/test/end/{name}", routing::post(end))
 }
 
-async fn end(State(door): State<Arc<Door>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+async fn end(State(door): State<Arc<AppState>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
     if let Err(problem) = auth::caller(&door, &headers).await {
         return problem.into_response();
     }
     if !(door.settings.end.0)(name.clone()).await {
         return StatusCode::NOT_FOUND.into_response();
     }
-    match Answer::json(&json!({"ended": name})) {
+    match ApiAnswer::json(&json!({"ended": name})) {
         Ok(answer) => answer.into_response(),
         Err(problem) => problem.into_response(),
     }

@@ -12,31 +12,31 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use engine::{Attempt, Recalled};
+use engine::{PostAttempt, RecalledAttempts};
 use futures_util::{StreamExt as _, future::BoxFuture};
 use tracing::Instrument;
 
 use crate::{
-    Door,
-    answer::{Answer, Known},
-    auth::{self, Caller},
-    body::{self, Whole},
-    call::{Call, Sent},
-    connections::Connection,
-    error::Problem,
+    AppState,
+    answer::{ApiAnswer, KnownAnswer},
+    auth::{self, CallerKey},
+    body::{self, WholeBody},
+    call::{ApiRequest, Sent},
+    connections::ServerConnection,
+    error::ApiProblem,
     http2,
-    operation::{Method, Operation, Scope},
-    query::Query,
-    retried::{self, AttemptHeaders, Slot},
+    operation::{KeyScope, Method, Operation},
+    query::RequestQuery,
+    retried::{self, AttemptHeaders, IdempotencySlot},
     slips, sse,
 };
 
-async fn enter(door: Arc<Door>, mut request: Request, operation: &'static Operation) -> Response {
+async fn enter(door: Arc<AppState>, mut request: Request, operation: &'static Operation) -> Response {
     let caller = match auth::caller(&door, request.headers()).await {
         Ok(caller) => caller,
         Err(problem) => return problem.into_response(),
     };
-    let connection = request.extensions_mut().remove::<Arc<Connection>>();
+    let connection = request.extensions_mut().remove::<Arc<ServerConnection>>();
     if let Some(connection) = &connection {
         connection.known();
     }
@@ -45,23 +45,23 @@ async fn enter(door: Arc<Door>, mut request: Request, operation: &'static Operat
         Ok(answer) => answer.into_response(),
         Err(problem) => problem.into_response(),
     };
-    response.extensions_mut().insert(Known);
+    response.extensions_mut().insert(KnownAnswer);
     response
 }
 
 async fn answered(
-    door: Arc<Door>,
-    caller: Caller,
+    door: Arc<AppState>,
+    caller: CallerKey,
     request: Request,
     operation: &'static Operation,
-) -> Result<Answer, Problem> {
+) -> Result<ApiAnswer, ApiProblem> {
     let (mut parts, body) = request.into_parts();
-    let query = Query::of(&parts.uri)?;
+    let query = RequestQuery::of(&parts.uri)?;
     if operation.is_served() {
         query.only(operation.query)?;
     }
-    let Whole { bytes, turn } = match operation.method {
-        Method::Get => Whole::default(),
+    let WholeBody { bytes, turn } = match operation.method {
+        Method::Get => WholeBody::default(),
         Method::Post | Method::Delete => body::whole(&door.bodies, caller, &parts.headers, body).await?,
     };
     let place = door.unread.place(caller, operation.answer.size()).await?;
@@ -70,13 +70,13 @@ async fn answered(
     let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let target = parts.uri.path().to_owned();
     let (attempt, slot) = match entry(&door, caller, operation, &parts.headers, target, &bytes).await? {
-        Entry::Answered(answer) => return Ok(Answer::Json(place.done(answer, turn))),
+        Entry::Answered(answer) => return Ok(ApiAnswer::Json(place.done(answer, turn))),
         Entry::Fresh(attempt, slot) => (Some(attempt), Some(slot)),
         Entry::Another => (None, None),
     };
     let sent = Sent { query, headers: parts.headers, path, body: bytes };
-    let call = Call::new(Arc::clone(&door), caller, sent, place.page_bytes, attempt);
-    if operation.scope == Scope::Read {
+    let call = ApiRequest::new(Arc::clone(&door), caller, sent, place.page_bytes, attempt);
+    if operation.scope == KeyScope::Read {
         return operation.run(call).await?.try_map(|json| place.read(json));
     }
     // A client that goes away in the middle must not leave half of a change behind, nor let a repeat begin.
@@ -95,7 +95,7 @@ async fn answered(
         Ok(answer) => answer,
         Err(died) => match died.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Problem::stopping()),
+            Err(_) => Err(ApiProblem::stopping()),
         },
     }
 }
@@ -103,34 +103,34 @@ async fn answered(
 /// The answer; a stream ends when its reader is gone, or the key that opened it is revoked. The environment's
 /// key cannot be.
 fn watched(
-    door: &Door,
-    caller: Caller,
-    connection: Option<Arc<Connection>>,
-    answer: Answer,
-) -> Result<Answer, Problem> {
-    let Answer::Stream(told) = answer else { return Ok(answer) };
+    door: &AppState,
+    caller: CallerKey,
+    connection: Option<Arc<ServerConnection>>,
+    answer: ApiAnswer,
+) -> Result<ApiAnswer, ApiProblem> {
+    let ApiAnswer::Stream(told) = answer else { return Ok(answer) };
     let place = door.streams.place(caller)?;
     let left = connection.as_ref().map(|connection| connection.left().clone()).unwrap_or_default();
-    let told = place.of(sse::Beating::new(told, left));
+    let told = place.of(sse::BeatingRecords::new(told, left));
     if door.settings.env_key_hash == Some(caller.0) {
-        return Ok(Answer::Stream(told.boxed()));
+        return Ok(ApiAnswer::Stream(told.boxed()));
     }
     let of_connection = || connection.map(|connection| connection.cut().clone());
     let cut = http2::cut().or_else(of_connection).unwrap_or_default();
-    Ok(Answer::Stream(door.streaming.until_revoked(caller, told, cut).boxed()))
+    Ok(ApiAnswer::Stream(door.streaming.until_revoked(caller, told, cut).boxed()))
 }
 
 /// The way into an operation.
 pub(crate) fn entrance(
     operation: &'static Operation,
-) -> impl Fn(State<Arc<Door>>, Request) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static {
+) -> impl Fn(State<Arc<AppState>>, Request) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static {
     move |State(door), request| Box::pin(enter(door, request, operation))
 }
 
 /// What comes to an endpoint.
 enum Entry {
     /// A POST, with its place among those that are worked on.
-    Fresh(Attempt, Slot),
+    Fresh(PostAttempt, IdempotencySlot),
     /// A POST that was sent before, and what it was answered.
     Answered(Bytes),
     /// Another method.
@@ -139,13 +139,13 @@ enum Entry {
 
 /// Looks whether a request is a POST that is sent again (docs/rules.md 4).
 async fn entry(
-    door: &Door,
-    caller: Caller,
+    door: &AppState,
+    caller: CallerKey,
     operation: &Operation,
     headers: &HeaderMap,
     target: String,
     body: &Bytes,
-) -> Result<Entry, Problem> {
+) -> Result<Entry, ApiProblem> {
     match operation.method {
         Method::Post => {}
         Method::Get | Method::Delete => return Ok(Entry::Another),
@@ -161,9 +161,9 @@ async fn entry(
         return Ok(Entry::Fresh(attempt, slot));
     }
     match door.engine.recall(&mut attempt).await? {
-        Recalled::Answer(answer) => Ok(Entry::Answered(answer.into())),
-        Recalled::Another => Err(retried::another()),
-        Recalled::Nothing | Recalled::Commit => Ok(Entry::Fresh(attempt, slot)),
+        RecalledAttempts::Answer(answer) => Ok(Entry::Answered(answer.into())),
+        RecalledAttempts::Another => Err(retried::another()),
+        RecalledAttempts::Nothing | RecalledAttempts::Commit => Ok(Entry::Fresh(attempt, slot)),
     }
 }
 

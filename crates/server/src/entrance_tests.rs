@@ -11,16 +11,16 @@ use protocol::limits;
 use serde_json::{Value, json};
 
 use crate::{
-    answer::Answer,
-    operation::{Good, Operation, get},
-    testing::{House, KEY, id, message, routes},
+    answer::ApiAnswer,
+    operation::{GoodAnswer, Operation, get},
+    testing::{KEY, TestServer, id, message, routes},
 };
 
 const AGENT: &str = "agent_1111111111111111111112";
 
 #[tokio::test]
 async fn a_head_is_a_get_without_its_body() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for path in ["/v1/agents", "/v1/sessions", "/v1/agents/x"] {
         let (head, get) = tokio::join!(
             house.send(Method::HEAD, path, &[], Body::empty()),
@@ -37,7 +37,7 @@ async fn a_head_is_a_get_without_its_body() {
 
 #[tokio::test]
 async fn another_method_is_told_which_ones_there_are() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for (method, path, allow) in [
         (Method::OPTIONS, "/v1/agents", "GET,HEAD,POST"),
         (Method::PUT, "/v1/agents", "GET,HEAD,POST"),
@@ -59,7 +59,7 @@ async fn another_method_is_told_which_ones_there_are() {
 
 #[tokio::test]
 async fn a_path_is_what_it_says_and_nothing_near_it() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let made = house.agent().await;
     let id = id(&made);
     for path in [
@@ -97,7 +97,7 @@ async fn a_path_is_what_it_says_and_nothing_near_it() {
 
 #[tokio::test]
 async fn every_form_of_an_id_names_the_same_and_one_of_another_kind_names_nothing() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let session = house.session(&[message("hi")]).await;
     let path = format!("/v1/sessions/{}", id(&session));
     house.settled(&path).await;
@@ -143,7 +143,7 @@ async fn every_form_of_an_id_names_the_same_and_one_of_another_kind_names_nothin
 
 #[tokio::test]
 async fn every_path_of_an_environment_says_by_code_that_it_is_not_there() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for id in ["env_1111111111111111111112", "env_x", AGENT] {
         let path = format!("/v1/environments/{id}");
         for told in [
@@ -161,10 +161,10 @@ async fn every_path_of_an_environment_says_by_code_that_it_is_not_there() {
 #[tokio::test]
 async fn pages_that_nobody_reads_are_bounded_and_further_ones_are_short() {
     const PAGES: &Operation = &get("/pages", "pages", "")
-        .gives(Good::page::<protocol::agent::Agent>(), |call| {
-            Box::pin(async move { Ok(Answer::Json(Bytes::from(vec![b'x'; call.page_bytes()]))) })
+        .gives(GoodAnswer::page::<protocol::agent::Agent>(), |call| {
+            Box::pin(async move { Ok(ApiAnswer::Json(Bytes::from(vec![b'x'; call.page_bytes()]))) })
         });
-    let house = House::with(routes([PAGES])).await;
+    let house = TestServer::with(routes([PAGES])).await;
     let ask = || Request::get("/pages").header("x-api-key", KEY).body(Body::empty()).expect("a request");
     let bytes = |page: &Response| page.body().size_hint().exact().unwrap_or_default() as usize;
     let mut unread = Vec::new();

@@ -7,8 +7,8 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use engine::{CommitError, DocumentError, Fault, OpenError};
-use kernel::{Refusal, rules::Refused};
+use engine::{CommitError, DocumentError, EngineFault, OpenError};
+use kernel::{Refusal, rules::DocumentRefusal};
 use protocol::{
     Invalid, Object,
     error::{ErrorBody, ErrorDetail, ErrorKind},
@@ -20,7 +20,7 @@ const KEPT: &str = "what is kept of this is damaged";
 
 /// An error on its way to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
+pub(crate) struct ApiProblem {
     pub(crate) status: StatusCode,
     pub(crate) kind: ErrorKind,
     /// For the client.
@@ -34,17 +34,17 @@ pub(crate) struct Problem {
     /// For the log.
     pub(crate) inner: Option<String>,
     /// What all requests may fail for at once, so that the log does not tell of each.
-    pub(crate) often: Option<Often>,
+    pub(crate) often: Option<FrequentReason>,
 }
 
 /// A reason of ours that holds for many requests, one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Often {
+pub(crate) enum FrequentReason {
     Full,
     Damaged,
 }
 
-impl Problem {
+impl ApiProblem {
     /// A problem with the status that goes with its kind.
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -117,21 +117,21 @@ impl Problem {
     fn unwritten(inner: impl std::fmt::Display, message: &str) -> Self {
         Self {
             inner: Some(inner.to_string()),
-            often: Some(Often::Full),
+            often: Some(FrequentReason::Full),
             ..Self::new(ErrorKind::Api, message)
         }
     }
 
     /// What is asked for cannot be trusted any more.
-    pub(crate) fn damaged(damage: store::Damage) -> Self {
+    pub(crate) fn damaged(damage: store::DamagedPart) -> Self {
         let what = match damage {
-            store::Damage::Log { position, .. } => {
+            store::DamagedPart::Log { position, .. } => {
                 format!("this session's log is damaged at position {position}")
             }
-            store::Damage::Head { .. } => "what is kept of this session is damaged".to_owned(),
-            store::Damage::Document { .. } => KEPT.to_owned(),
+            store::DamagedPart::Head { .. } => "what is kept of this session is damaged".to_owned(),
+            store::DamagedPart::Document { .. } => KEPT.to_owned(),
         };
-        Self::lost(&what, store::Fault::Damaged(damage).to_string())
+        Self::lost(&what, store::StoreFault::Damaged(damage).to_string())
     }
 
     /// What is asked for, or something that belongs to it, cannot be read any more.
@@ -144,7 +144,7 @@ impl Problem {
         let message = format!(
             "{what} on the server's disk; restore the data directory from a backup; everything else goes on"
         );
-        let often = Some(Often::Damaged);
+        let often = Some(FrequentReason::Damaged);
         Self { inner: Some(inner), often, retry: Some(false), ..Self::new(ErrorKind::Api, message) }
     }
 
@@ -162,7 +162,7 @@ impl Problem {
     pub(crate) fn comes_again(&self) -> bool {
         match self.kind {
             ErrorKind::RateLimit | ErrorKind::Overloaded => true,
-            ErrorKind::Api => matches!(self.often, Some(Often::Full)),
+            ErrorKind::Api => matches!(self.often, Some(FrequentReason::Full)),
             ErrorKind::InvalidRequest
             | ErrorKind::Authentication
             | ErrorKind::Permission
@@ -183,7 +183,7 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ApiProblem {
     /// An answer without a body; `answer::dress` writes it.
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
@@ -192,7 +192,7 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<Invalid> for Problem {
+impl From<Invalid> for ApiProblem {
     fn from(wrong: Invalid) -> Self {
         let message =
             if wrong.path.is_empty() { wrong.message } else { format!("{}: {}", wrong.path, wrong.message) };
@@ -206,15 +206,15 @@ fn is_an_agents(path: &str) -> bool {
     path.strip_prefix("/v1/agents/").is_some_and(|id| !id.is_empty() && !id.contains('/'))
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
+impl From<DocumentRefusal> for ApiProblem {
+    fn from(refused: DocumentRefusal) -> Self {
         match refused {
-            Refused::Invalid(wrong) => wrong.into(),
-            Refused::Taken(taken) => {
+            DocumentRefusal::Invalid(wrong) => wrong.into(),
+            DocumentRefusal::Taken(taken) => {
                 Self::conflict(ErrorKind::Conflict, format!("{}: {}", taken.path, taken.message))
             }
-            Refused::InUse(used) => Self::conflict(ErrorKind::InvalidRequest, used.to_string()),
-            Refused::Stale { sent, current } => Self::conflict(
+            DocumentRefusal::InUse(used) => Self::conflict(ErrorKind::InvalidRequest, used.to_string()),
+            DocumentRefusal::Stale { sent, current } => Self::conflict(
                 ErrorKind::InvalidRequest,
                 format!(
                     "version: concurrent modification: {sent} was sent, but the current version is {current}; \
@@ -225,7 +225,7 @@ impl From<Refused> for Problem {
     }
 }
 
-impl From<DocumentError> for Problem {
+impl From<DocumentError> for ApiProblem {
     fn from(error: DocumentError) -> Self {
         match error {
             DocumentError::Refused(refused) => refused.into(),
@@ -234,7 +234,7 @@ impl From<DocumentError> for Problem {
     }
 }
 
-impl From<OpenError> for Problem {
+impl From<OpenError> for ApiProblem {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Document(error) => error.into(),
@@ -243,7 +243,7 @@ impl From<OpenError> for Problem {
     }
 }
 
-impl From<Refusal> for Problem {
+impl From<Refusal> for ApiProblem {
     /// State refusals are 400, never 409 (docs/rules.md 11).
     fn from(refusal: Refusal) -> Self {
         match &refusal {
@@ -271,32 +271,32 @@ impl From<Refusal> for Problem {
     }
 }
 
-impl From<store::Fault> for Problem {
-    fn from(fault: store::Fault) -> Self {
+impl From<store::StoreFault> for ApiProblem {
+    fn from(fault: store::StoreFault) -> Self {
         match fault {
-            store::Fault::Full { .. } | store::Fault::Short { .. } => Self::full(fault),
-            store::Fault::Damaged(damage) => Self::damaged(damage),
-            store::Fault::Gone { .. } => Self::unwritten(
+            store::StoreFault::Full { .. } | store::StoreFault::Short { .. } => Self::full(fault),
+            store::StoreFault::Damaged(damage) => Self::damaged(damage),
+            store::StoreFault::Gone { .. } => Self::unwritten(
                 fault,
                 "the server's data directory was removed or moved away: nothing new is taken",
             ),
-            store::Fault::Open { .. }
-            | store::Fault::Newer { .. }
-            | store::Fault::Disk(_)
-            | store::Fault::Corrupt(_)
-            | store::Fault::Misuse(_)
-            | store::Fault::Panicked
-            | store::Fault::Closed => Self::internal(fault),
+            store::StoreFault::Open { .. }
+            | store::StoreFault::Newer { .. }
+            | store::StoreFault::Disk(_)
+            | store::StoreFault::Corrupt(_)
+            | store::StoreFault::Misuse(_)
+            | store::StoreFault::Panicked
+            | store::StoreFault::Closed => Self::internal(fault),
         }
     }
 }
 
-impl From<Fault> for Problem {
-    fn from(fault: Fault) -> Self {
+impl From<EngineFault> for ApiProblem {
+    fn from(fault: EngineFault) -> Self {
         match fault {
-            Fault::Store(fault) => fault.into(),
-            Fault::Corrupt(_) | Fault::Unreadable(_) => Self::unreadable(fault),
-            Fault::Memory => Problem {
+            EngineFault::Store(fault) => fault.into(),
+            EngineFault::Corrupt(_) | EngineFault::Unreadable(_) => Self::unreadable(fault),
+            EngineFault::Memory => ApiProblem {
                 inner: Some(fault.to_string()),
                 wait_s: Some(limits::MEMORY_WAIT_S),
                 ..Self::new(
@@ -304,14 +304,15 @@ impl From<Fault> for Problem {
                     "the server has little memory left and takes nothing large now; try again in a moment",
                 )
             },
-            Fault::Unwritable(_) | Fault::Contended(_) | Fault::Taken(_) | Fault::Died => {
-                Self::internal(fault)
-            }
+            EngineFault::Unwritable(_)
+            | EngineFault::Contended(_)
+            | EngineFault::Taken(_)
+            | EngineFault::Died => Self::internal(fault),
         }
     }
 }
 
-impl From<CommitError> for Problem {
+impl From<CommitError> for ApiProblem {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::NotFound => Self::missing("there is no such session, or it is deleted"),
@@ -326,18 +327,18 @@ impl From<CommitError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::session::Status;
+    use protocol::session::SessionStatus;
 
     #[test]
     fn state_refusals_are_400_and_a_full_queue_is_429() {
-        let status = |refusal: Refusal| Problem::from(refusal).status.as_u16();
-        let busy = Refusal::Busy { verb: "archive", status: Status::Running };
+        let status = |refusal: Refusal| ApiProblem::from(refusal).status.as_u16();
+        let busy = Refusal::Busy { verb: "archive", status: SessionStatus::Running };
         assert_eq!([busy, Refusal::Terminated, Refusal::QueueFull].map(status), [400, 400, 429]);
     }
 
     #[test]
     fn a_stale_version_is_a_409_that_asks_not_to_be_retried() {
-        let problem = Problem::from(Refused::Stale { sent: 1, current: 2 });
+        let problem = ApiProblem::from(DocumentRefusal::Stale { sent: 1, current: 2 });
         assert_eq!(
             (problem.status.as_u16(), problem.kind, problem.retry),
             (409, ErrorKind::InvalidRequest, Some(false))
@@ -346,22 +347,22 @@ mod tests {
 
     #[test]
     fn a_fault_tells_the_log_and_not_the_client() {
-        let problem = Problem::from(store::Fault::Disk("secret path".into()));
+        let problem = ApiProblem::from(store::StoreFault::Disk("secret path".into()));
         assert!(!problem.message.contains("secret"), "{}", problem.message);
         assert_eq!(problem.inner.as_deref(), Some("the database failed: secret path"));
     }
 
     #[test]
     fn a_full_disk_and_a_damaged_log_are_told_in_clear_words() {
-        let full = Problem::from(CommitError::from(store::Fault::Full { folder: "/secret".into() }));
+        let full = ApiProblem::from(CommitError::from(store::StoreFault::Full { folder: "/secret".into() }));
         let words = "the server's disk is full; nothing was written; try again when there is room";
         assert_eq!((full.status.as_u16(), full.message.as_str()), (500, words));
         assert!(full.inner.is_some_and(|inner| inner.contains("/secret")));
-        let short = Problem::from(store::Fault::Short { folder: "/secret".into() });
+        let short = ApiProblem::from(store::StoreFault::Short { folder: "/secret".into() });
         assert_eq!((short.status.as_u16(), short.message.as_str()), (500, words));
         let session = protocol::SessionId::from_bits(7);
-        let damage = store::Damage::Log { session, position: 4 };
-        let damaged = Problem::from(Fault::Store(store::Fault::Damaged(damage)));
+        let damage = store::DamagedPart::Log { session, position: 4 };
+        let damaged = ApiProblem::from(EngineFault::Store(store::StoreFault::Damaged(damage)));
         assert_eq!((damaged.status.as_u16(), damaged.retry), (500, Some(false)));
         assert!(damaged.message.contains("log is damaged at position 4"), "{}", damaged.message);
         assert!(damaged.message.contains("restore the data directory from a backup"), "{}", damaged.message);
@@ -372,7 +373,7 @@ mod tests {
     #[test]
     fn the_path_and_the_code_reach_the_body() {
         let problem =
-            Problem::from(Invalid::new("config.type", "no").with_code("invalid_config_type_change"));
+            ApiProblem::from(Invalid::new("config.type", "no").with_code("invalid_config_type_change"));
         let body = serde_json::to_value(problem.body("req_1".into())).expect("writes");
         assert_eq!(
             body["error"],

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::testing::{House, id, message, tool};
+use crate::testing::{TestServer, id, message, tool};
 
 #[tokio::test]
 async fn every_named_error_has_its_status_its_code_and_its_field() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let agent = house.agent().await;
     let environment = house.environment().await;
     let archived = house.environment().await;
@@ -70,7 +70,7 @@ async fn every_named_error_has_its_status_its_code_and_its_field() {
 
 #[tokio::test]
 async fn a_name_that_a_tool_may_not_have_is_refused_by_its_field_and_without_a_code() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let roster = json!({"type": "coordinator", "agents": [{"type": "self"}]});
     for (name, roster) in
         [("bash", &Value::Null), ("mcp__a", &Value::Null), ("ant__a", &Value::Null), ("Agent", &roster)]
@@ -88,7 +88,7 @@ fn kind(status: u16) -> &'static str {
 
 #[tokio::test]
 async fn what_a_session_comes_to_is_bounded_not_what_is_sent() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let many = |from: usize, to: usize| {
         let pairs = (from..to).map(|n| (n.to_string(), json!("v")));
         json!({"metadata": pairs.collect::<serde_json::Map<_, _>>()})
@@ -111,7 +111,7 @@ async fn what_a_session_comes_to_is_bounded_not_what_is_sent() {
 
 #[tokio::test]
 async fn what_comes_again_however_often_it_is_tried_says_so() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let body = json!({"name": "taken"});
     house.post("/v1/environments", &body).await.ok();
     let other = format!("/v1/environments/{}", id(&house.environment().await));
@@ -131,7 +131,7 @@ async fn what_comes_again_however_often_it_is_tried_says_so() {
 
 #[tokio::test]
 async fn what_an_archived_session_no_longer_takes_is_400() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let session = format!("/v1/sessions/{}", id(&house.session(&[]).await));
     house.post(&format!("{session}/archive"), &Value::Null).await.ok();
     for (path, body) in [

@@ -23,12 +23,12 @@ use crate::wire::STALLED;
 
 task_local! {
     /// The answer of the stream that is being worked on.
-    static PIECES: Arc<Pieces>;
+    static PIECES: Arc<StreamPieces>;
 }
 
 /// How far the answer of one stream has come.
 #[derive(Debug, Default)]
-pub(crate) struct Pieces {
+pub(crate) struct StreamPieces {
     given: AtomicU64,
     taken: AtomicU64,
     /// Whoever waits for the last one to be taken.
@@ -40,11 +40,11 @@ pub(crate) struct Pieces {
 /// One piece, for as long as it lies here.
 struct Piece {
     bytes: Bytes,
-    of: Arc<Pieces>,
+    of: Arc<StreamPieces>,
 }
 
 /// The pieces of the stream that is being worked on; `None`: this is not HTTP/2.
-pub(crate) fn pieces() -> Option<Arc<Pieces>> {
+pub(crate) fn pieces() -> Option<Arc<StreamPieces>> {
     PIECES.try_with(Arc::clone).ok()
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn cut() -> Option<CancellationToken> {
     PIECES.try_with(|pieces| pieces.cut.clone()).ok()
 }
 
-impl Pieces {
+impl StreamPieces {
     /// These bytes as a piece of the answer.
     pub(crate) fn piece(self: &Arc<Self>, bytes: Bytes) -> Bytes {
         self.given.fetch_add(1, Ordering::Relaxed);
@@ -116,16 +116,16 @@ impl Drop for Piece {
 
 /// Runs streams.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Streams;
+pub(crate) struct StreamExecutor;
 
-impl<F> Executor<F> for Streams
+impl<F> Executor<F> for StreamExecutor
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
     fn execute(&self, stream: F) {
         TokioExecutor::new().execute(async move {
-            let pieces = Arc::new(Pieces::default());
+            let pieces = Arc::new(StreamPieces::default());
             tokio::select! {
                 biased;
                 _ = PIECES.scope(Arc::clone(&pieces), stream) => {}

@@ -10,15 +10,15 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{auth::Caller, error::Problem};
+use crate::{auth::CallerKey, error::ApiProblem};
 
 /// A way that has room for so many bytes.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct ByteLane {
     room: Arc<Semaphore>,
     /// Bytes of the room that one key may have.
     share: usize,
-    keys: Mutex<BTreeMap<Caller, Share>>,
+    keys: Mutex<BTreeMap<CallerKey, Share>>,
 }
 
 /// What one key has of a lane.
@@ -30,7 +30,7 @@ struct Share {
 
 /// The room that something has, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct LaneRoom {
     own: OwnedSemaphorePermit,
     all: OwnedSemaphorePermit,
     _user: User,
@@ -39,8 +39,8 @@ pub(crate) struct Turn {
 /// One who has or wants a turn.
 #[derive(Debug)]
 struct User {
-    lane: Arc<Lane>,
-    caller: Caller,
+    lane: Arc<ByteLane>,
+    caller: CallerKey,
     /// The room of its key.
     share: Arc<Semaphore>,
 }
@@ -56,16 +56,16 @@ pub(crate) enum InTheWay {
 
 impl InTheWay {
     /// The refusal: 429 with `own`, or 529 with `others`, and when to come again.
-    pub(crate) fn problem(self, own: &str, others: &str, wait_s: u64) -> Problem {
+    pub(crate) fn problem(self, own: &str, others: &str, wait_s: u64) -> ApiProblem {
         let (kind, message) = match self {
             Self::Own => (ErrorKind::RateLimit, own),
             Self::Others => (ErrorKind::Overloaded, others),
         };
-        Problem { wait_s: Some(wait_s), ..Problem::new(kind, message) }
+        ApiProblem { wait_s: Some(wait_s), ..ApiProblem::new(kind, message) }
     }
 }
 
-impl Lane {
+impl ByteLane {
     /// A lane of so many bytes, of which one key may have its share.
     pub(crate) fn new(bytes: usize, share: usize) -> Arc<Self> {
         Arc::new(Self { room: Arc::new(Semaphore::new(bytes)), share, keys: Mutex::default() })
@@ -78,40 +78,40 @@ impl Lane {
     /// Who was in the way.
     pub(crate) async fn turn(
         self: &Arc<Self>,
-        caller: Caller,
+        caller: CallerKey,
         bytes: usize,
         wait: Duration,
-    ) -> Result<Turn, InTheWay> {
+    ) -> Result<LaneRoom, InTheWay> {
         let (user, permits) = (User::new(self, caller), self.permits(bytes));
         // Nobody closes a lane, so that only the time can be up.
         let own = timeout(wait, Arc::clone(&user.share).acquire_many_owned(permits)).await;
         let own = own.ok().and_then(Result::ok).ok_or(InTheWay::Own)?;
         let all = timeout(wait, Arc::clone(&self.room).acquire_many_owned(permits)).await;
         let all = all.ok().and_then(Result::ok).ok_or(InTheWay::Others)?;
-        Ok(Turn { own, all, _user: user })
+        Ok(LaneRoom { own, all, _user: user })
     }
 
     /// The same without waiting.
     ///
     /// # Errors
     /// Who is in the way.
-    pub(crate) fn now(self: &Arc<Self>, caller: Caller, bytes: usize) -> Result<Turn, InTheWay> {
+    pub(crate) fn now(self: &Arc<Self>, caller: CallerKey, bytes: usize) -> Result<LaneRoom, InTheWay> {
         let (user, permits) = (User::new(self, caller), self.permits(bytes));
         let own = Arc::clone(&user.share).try_acquire_many_owned(permits).map_err(|_| InTheWay::Own)?;
         let all = Arc::clone(&self.room).try_acquire_many_owned(permits).map_err(|_| InTheWay::Others)?;
-        Ok(Turn { own, all, _user: user })
+        Ok(LaneRoom { own, all, _user: user })
     }
 
     fn permits(&self, bytes: usize) -> u32 {
         u32::try_from(bytes.min(self.share)).unwrap_or(u32::MAX)
     }
 
-    fn keys(&self) -> MutexGuard<'_, BTreeMap<Caller, Share>> {
+    fn keys(&self) -> MutexGuard<'_, BTreeMap<CallerKey, Share>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Turn {
+impl LaneRoom {
     /// How many bytes it is for.
     pub(crate) fn bytes(&self) -> usize {
         self.own.num_permits()
@@ -125,7 +125,7 @@ impl Turn {
 }
 
 impl User {
-    fn new(lane: &Arc<Lane>, caller: Caller) -> Self {
+    fn new(lane: &Arc<ByteLane>, caller: CallerKey) -> Self {
         let mut keys = lane.keys();
         let fresh = || Share { room: Arc::new(Semaphore::new(lane.share)), turns: 0 };
         let key = keys.entry(caller).or_insert_with(fresh);
@@ -155,13 +155,13 @@ mod tests {
 
     const WAIT: Duration = Duration::from_secs(20);
 
-    fn key(n: u8) -> Caller {
-        Caller([n; 32])
+    fn key(n: u8) -> CallerKey {
+        CallerKey([n; 32])
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_key_has_its_share_and_all_have_the_whole() {
-        let lane = Lane::new(96, 64);
+        let lane = ByteLane::new(96, 64);
         let first = lane.turn(key(1), 32, WAIT).await.expect("a turn");
         let _second = lane.turn(key(1), 32, WAIT).await.expect("a turn");
         assert_eq!(lane.turn(key(1), 32, WAIT).await.expect_err("its share is used up"), InTheWay::Own);
@@ -175,7 +175,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_kept_of_a_turn_is_somebody_elses() {
-        let lane = Lane::new(64, 64);
+        let lane = ByteLane::new(64, 64);
         let mut turn = lane.now(key(1), 100).expect("a whole share");
         assert_eq!((turn.bytes(), lane.now(key(1), 1).err()), (64, Some(InTheWay::Own)));
         turn.keep(10);
@@ -186,7 +186,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_key_without_turns_is_forgotten() {
-        let lane = Lane::new(96, 64);
+        let lane = ByteLane::new(96, 64);
         for n in 0..100 {
             drop(lane.turn(key(n), 1, WAIT).await);
             drop(lane.turn(key(n), 64, WAIT).now_or_never());

@@ -40,13 +40,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Router, http::HeaderValue};
-use engine::{Engine, Seldom, keys};
+use engine::{Engine, SeldomNotice, keys};
 use protocol::WorkspaceId;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    bodies::Bodies, error::Often, ready::Ready, retried::Working, revoked::Streaming, streams::Streams,
-    unread::Unread,
+    bodies::BodiesUnderWay, error::FrequentReason, ready::WriteTrial, retried::IdempotencyCache,
+    revoked::StreamingKeys, streams::OpenStreams, unread::UnreadAnswers,
 };
 
 #[cfg(debug_assertions)]
@@ -76,49 +76,49 @@ const OFTEN: Duration = Duration::from_secs(1);
 
 /// What every endpoint shares.
 #[derive(Debug)]
-struct Door {
+struct AppState {
     engine: Engine,
     settings: Settings,
-    bodies: Bodies,
-    ready: Ready,
-    working: Working,
-    streaming: Streaming,
-    streams: Arc<Streams>,
-    unread: Unread,
+    bodies: BodiesUnderWay,
+    ready: WriteTrial,
+    working: IdempotencyCache,
+    streaming: StreamingKeys,
+    streams: Arc<OpenStreams>,
+    unread: UnreadAnswers,
     /// Requests that show no key that opens.
-    strangers: Seldom,
+    strangers: SeldomNotice,
     /// Requests of such that failed for a reason of ours.
-    failures: Seldom,
+    failures: SeldomNotice,
     /// Requests that failed because the disk is full, and because it has damaged what they need.
-    full: Seldom,
-    damaged: Seldom,
+    full: SeldomNotice,
+    damaged: SeldomNotice,
     /// Changes under way: a client that goes away does not cut them.
     tasks: TaskTracker,
 }
 
-impl Door {
-    fn seldom(&self, often: Often) -> &Seldom {
+impl AppState {
+    fn seldom(&self, often: FrequentReason) -> &SeldomNotice {
         match often {
-            Often::Full => &self.full,
-            Often::Damaged => &self.damaged,
+            FrequentReason::Full => &self.full,
+            FrequentReason::Damaged => &self.damaged,
         }
     }
 
     fn new(engine: Engine, settings: Settings) -> Arc<Self> {
-        let streams = Streams::new(settings.connections);
+        let streams = OpenStreams::new(settings.connections);
         Arc::new(Self {
             engine,
             settings,
-            bodies: Bodies::default(),
-            ready: Ready::default(),
-            working: Working::default(),
-            streaming: Streaming::default(),
+            bodies: BodiesUnderWay::default(),
+            ready: WriteTrial::default(),
+            working: IdempotencyCache::default(),
+            streaming: StreamingKeys::default(),
             streams,
-            unread: Unread::default(),
-            strangers: Seldom::every(STRANGERS),
-            failures: Seldom::every(STRANGERS),
-            full: Seldom::every(OFTEN),
-            damaged: Seldom::every(OFTEN),
+            unread: UnreadAnswers::default(),
+            strangers: SeldomNotice::every(STRANGERS),
+            failures: SeldomNotice::every(STRANGERS),
+            full: SeldomNotice::every(OFTEN),
+            damaged: SeldomNotice::every(OFTEN),
             tasks: TaskTracker::new(),
         })
     }
@@ -126,6 +126,6 @@ impl Door {
 
 /// The whole API, over `engine`, and the watch over its keys.
 pub fn router(engine: Engine, settings: Settings) -> (Router, KeyWatch) {
-    let door = Door::new(engine, settings);
+    let door = AppState::new(engine, settings);
     (router::furnished(router::all(), Arc::clone(&door)), KeyWatch::new(&door))
 }

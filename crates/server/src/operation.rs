@@ -7,11 +7,11 @@ use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, SchemaGenerator};
 
 use crate::{
-    answer::Answer,
-    call::Call,
-    error::Problem,
-    openapi::{bodies::Shape, queries::Parameter},
-    unread::Shape as Size,
+    answer::ApiAnswer,
+    call::ApiRequest,
+    error::ApiProblem,
+    openapi::{bodies::BodyShape, queries::QueryParameter},
+    unread::AnswerShape as Size,
 };
 
 /// One operation: what it is asked by, what it takes and answers, and what it does.
@@ -27,16 +27,16 @@ pub(crate) struct Operation {
     /// What it does, in the words of the first line of its file.
     pub(crate) summary: &'static str,
     /// What a key must be good for.
-    pub(crate) scope: Scope,
+    pub(crate) scope: KeyScope,
     /// Its query parameters.
-    pub(crate) query: &'static [Parameter],
+    pub(crate) query: &'static [QueryParameter],
     /// What it is sent.
-    pub(crate) body: Body,
+    pub(crate) body: OperationBody,
     /// What it answers with.
-    pub(crate) answer: Good,
+    pub(crate) answer: GoodAnswer,
     /// How it refuses, beside what every operation of its kind may say.
     pub(crate) refusals: &'static [u16],
-    pub(crate) run: Run,
+    pub(crate) run: RunOperation,
 }
 
 /// A public API in front of the engine.
@@ -58,7 +58,7 @@ pub(crate) enum Method {
 
 /// What a key must be good for. Every key is good for all today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scope {
+pub(crate) enum KeyScope {
     /// To read.
     Read,
     /// To change something.
@@ -67,18 +67,18 @@ pub(crate) enum Scope {
 
 /// What an operation is sent.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Body {
+pub(crate) enum OperationBody {
     /// Nothing that it would look at.
     None,
     /// This shape; an empty body lacks fields.
-    Needed(Shape),
+    Needed(BodyShape),
     /// This shape; an empty body is an empty object.
-    Welcome(Shape),
+    Welcome(BodyShape),
 }
 
 /// What an operation answers with.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Good {
+pub(crate) enum GoodAnswer {
     /// One of these.
     One(AnswerType),
     /// A page of these.
@@ -117,9 +117,9 @@ impl AnswerType {
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Run {
+pub(crate) enum RunOperation {
     /// This.
-    Served(fn(Call) -> Outcome),
+    Served(fn(ApiRequest) -> CallOutcome),
     /// It says that it is not built yet.
     NotBuilt,
     /// It says that it never will be: it sets keys and buckets of Google's cloud for what the hosted service
@@ -128,7 +128,7 @@ pub(crate) enum Run {
 }
 
 /// What comes of a call.
-pub(crate) type Outcome = BoxFuture<'static, Result<Answer, Problem>>;
+pub(crate) type CallOutcome = BoxFuture<'static, Result<ApiAnswer, ApiProblem>>;
 
 /// An operation that reads.
 pub(crate) const fn get(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
@@ -147,8 +147,8 @@ pub(crate) const fn delete(path: &'static str, name: &'static str, summary: &'st
 
 const fn row(method: Method, path: &'static str, name: &'static str, summary: &'static str) -> Operation {
     let scope = match method {
-        Method::Get => Scope::Read,
-        Method::Post | Method::Delete => Scope::Full,
+        Method::Get => KeyScope::Read,
+        Method::Post | Method::Delete => KeyScope::Full,
     };
     Operation {
         face: Face::Claude,
@@ -158,10 +158,10 @@ const fn row(method: Method, path: &'static str, name: &'static str, summary: &'
         summary,
         scope,
         query: &[],
-        body: Body::None,
-        answer: Good::Nothing,
+        body: OperationBody::None,
+        answer: GoodAnswer::Nothing,
         refusals: &[],
-        run: Run::NotBuilt,
+        run: RunOperation::NotBuilt,
     }
 }
 
@@ -172,12 +172,12 @@ impl Operation {
     }
 
     /// With these query parameters.
-    pub(crate) const fn asks(self, query: &'static [Parameter]) -> Self {
+    pub(crate) const fn asks(self, query: &'static [QueryParameter]) -> Self {
         Self { query, ..self }
     }
 
     /// With this body.
-    pub(crate) const fn takes(self, body: Body) -> Self {
+    pub(crate) const fn takes(self, body: OperationBody) -> Self {
         Self { body, ..self }
     }
 
@@ -187,37 +187,37 @@ impl Operation {
     }
 
     /// Answers with this, after `run`.
-    pub(crate) const fn gives(self, answer: Good, run: fn(Call) -> Outcome) -> Self {
-        Self { answer, run: Run::Served(run), ..self }
+    pub(crate) const fn gives(self, answer: GoodAnswer, run: fn(ApiRequest) -> CallOutcome) -> Self {
+        Self { answer, run: RunOperation::Served(run), ..self }
     }
 
     /// Is not built, and never will be.
     pub(crate) const fn of_google(self) -> Self {
-        Self { run: Run::OfGoogle, ..self }
+        Self { run: RunOperation::OfGoogle, ..self }
     }
 
     /// Whether it does something.
     pub(crate) fn is_served(&self) -> bool {
         match self.run {
-            Run::Served(_) => true,
-            Run::NotBuilt | Run::OfGoogle => false,
+            RunOperation::Served(_) => true,
+            RunOperation::NotBuilt | RunOperation::OfGoogle => false,
         }
     }
 
     /// Does it.
-    pub(crate) fn run(&self, call: Call) -> Outcome {
+    pub(crate) fn run(&self, call: ApiRequest) -> CallOutcome {
         let problem = match self.run {
-            Run::Served(run) => return run(call),
-            Run::NotBuilt => Problem::not_built(self.name),
-            Run::OfGoogle => Problem::of_google(self.name),
+            RunOperation::Served(run) => return run(call),
+            RunOperation::NotBuilt => ApiProblem::not_built(self.name),
+            RunOperation::OfGoogle => ApiProblem::of_google(self.name),
         };
         Box::pin(std::future::ready(Err(problem)))
     }
 }
 
-impl Body {
+impl OperationBody {
     /// The shape of what it is sent.
-    pub(crate) fn shape(self) -> Option<Shape> {
+    pub(crate) fn shape(self) -> Option<BodyShape> {
         match self {
             Self::None => None,
             Self::Needed(shape) | Self::Welcome(shape) => Some(shape),
@@ -225,7 +225,7 @@ impl Body {
     }
 }
 
-impl Good {
+impl GoodAnswer {
     /// One of these.
     pub(crate) const fn one<T: JsonSchema>() -> Self {
         Self::One(AnswerType::of::<T>())

@@ -4,16 +4,16 @@
 //! for the list it came from, in the same order, and for nothing else (docs/rules.md 7).
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use engine::Range;
-use protocol::Stamp;
+use engine::TimeRange;
+use protocol::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use store::Order;
+use store::ListOrder;
 
 use crate::{
-    answer::{Answer, trimmed},
-    error::Problem,
-    query::Query,
+    answer::{ApiAnswer, trimmed},
+    error::ApiProblem,
+    query::RequestQuery,
 };
 
 const VERSION: u8 = 2;
@@ -22,7 +22,7 @@ const CHECK: usize = 4;
 /// Which list a token belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum List {
+pub(crate) enum ListName {
     /// An agent's versions; sorted by number.
     Versions = 2,
     /// Sessions; sorted by `created_at`.
@@ -41,17 +41,17 @@ pub(crate) enum List {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Listing {
     /// Which list.
-    pub(crate) list: List,
+    pub(crate) list: ListName,
     /// The agent, session or thread it belongs to, or what stands for the kind of its documents; zero for the
     /// workspace's sessions.
     pub(crate) parent: u128,
     /// Its order.
-    pub(crate) order: Order,
+    pub(crate) order: ListOrder,
 }
 
 /// A place between two items of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Token {
+pub(crate) struct PageToken {
     /// Whether the page lies before the item rather than behind it.
     pub(crate) backwards: bool,
     /// The item's sort key.
@@ -59,7 +59,7 @@ pub(crate) struct Token {
     /// The item's id; zero where the key alone says it.
     pub(crate) id: u128,
     /// When the item was made, where a list can be filtered by that; `None`: it is not done yet.
-    pub(crate) at: Option<Stamp>,
+    pub(crate) at: Option<Timestamp>,
 }
 
 impl Listing {
@@ -67,17 +67,17 @@ impl Listing {
     pub(crate) fn documents(kind: &str) -> Self {
         let word: [u8; 32] = Sha256::digest(kind).into();
         let parent = word.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte));
-        Self { list: List::Documents, parent, order: Order::Descending }
+        Self { list: ListName::Documents, parent, order: ListOrder::Descending }
     }
 
     /// The token as a client gets it.
-    pub(crate) fn seal(self, token: Token) -> String {
+    pub(crate) fn seal(self, token: PageToken) -> String {
         let mut bytes = vec![VERSION, self.list as u8];
         bytes.extend(self.parent.to_be_bytes());
-        bytes.extend([u8::from(self.order == Order::Descending), u8::from(token.backwards)]);
+        bytes.extend([u8::from(self.order == ListOrder::Descending), u8::from(token.backwards)]);
         bytes.extend(token.key.to_be_bytes());
         bytes.extend(token.id.to_be_bytes());
-        bytes.extend(token.at.map_or(i64::MIN, Stamp::micros).to_be_bytes());
+        bytes.extend(token.at.map_or(i64::MIN, Timestamp::micros).to_be_bytes());
         bytes.extend(check(&bytes));
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -86,14 +86,14 @@ impl Listing {
     ///
     /// # Errors
     /// What is no token, or one of another list, parent or order.
-    pub(crate) fn asked(self, query: &Query) -> Result<Option<Token>, Problem> {
+    pub(crate) fn asked(self, query: &RequestQuery) -> Result<Option<PageToken>, ApiProblem> {
         match query.scalar("page") {
             None | Some("") => Ok(None),
-            Some(text) => self.open(text).map(Some).map_err(|message| Problem::parameter("page", message)),
+            Some(text) => self.open(text).map(Some).map_err(|message| ApiProblem::parameter("page", message)),
         }
     }
 
-    fn open(self, text: &str) -> Result<Token, &'static str> {
+    fn open(self, text: &str) -> Result<PageToken, &'static str> {
         let broken = "this is not a page token of this server; take `next_page` as it came";
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| broken)?;
         let (mut reader, sum) = bytes.split_last_chunk::<CHECK>().ok_or(broken)?;
@@ -115,18 +115,18 @@ impl Listing {
         if list != self.list as u8 || parent != self.parent {
             return Err("this page token belongs to another list; list this one from its beginning");
         }
-        if (descending == 1) != (self.order == Order::Descending) {
+        if (descending == 1) != (self.order == ListOrder::Descending) {
             return Err("this page token belongs to another `order`; keep the order between pages");
         }
-        Ok(Token { backwards: backwards == 1, key, id, at: at.map(Stamp::from_micros) })
+        Ok(PageToken { backwards: backwards == 1, key, id, at: at.map(Timestamp::from_micros) })
     }
 }
 
 /// Refuses a filter that shuts out the place a token names (docs/rules.md 7).
-pub(crate) fn within(token: Option<Token>, created: Range) -> Result<(), Problem> {
-    let shut_out = |token: Token| !token.at.map_or(created.is_open(), |at| created.holds(at));
+pub(crate) fn within(token: Option<PageToken>, created: TimeRange) -> Result<(), ApiProblem> {
+    let shut_out = |token: PageToken| !token.at.map_or(created.is_open(), |at| created.holds(at));
     if token.is_some_and(shut_out) {
-        return Err(Problem::parameter("page", "the created_at filter shuts this token's place out"));
+        return Err(ApiProblem::parameter("page", "the created_at filter shuts this token's place out"));
     }
     Ok(())
 }
@@ -145,7 +145,7 @@ fn check(bytes: &[u8]) -> [u8; CHECK] {
 
 /// The items of one page, written as the beginning of its body.
 #[derive(Debug)]
-pub(crate) struct Items {
+pub(crate) struct PageItems {
     body: Vec<u8>,
     /// Where each of them lies in it.
     places: Vec<std::ops::Range<usize>>,
@@ -159,7 +159,7 @@ pub(crate) struct Items {
 /// How a page's body begins.
 const BEGIN: &[u8] = br#"{"data":["#;
 
-impl Items {
+impl PageItems {
     /// None yet, of at most `limit`, and at most so many bytes; but the first one always fits.
     pub(crate) fn new(limit: usize, bytes: usize) -> Self {
         Self { body: BEGIN.to_vec(), places: Vec::new(), most: (limit, bytes), bytes: 0, more: false }
@@ -170,7 +170,7 @@ impl Items {
         items: impl IntoIterator<Item = T>,
         limit: usize,
         bytes: usize,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, ApiProblem> {
         let mut page = Self::new(limit, bytes);
         for item in items {
             if !page.push(&item)? {
@@ -181,7 +181,7 @@ impl Items {
     }
 
     /// Adds one; false: it is for the next page.
-    pub(crate) fn push<T: Serialize>(&mut self, item: &T) -> Result<bool, Problem> {
+    pub(crate) fn push<T: Serialize>(&mut self, item: &T) -> Result<bool, ApiProblem> {
         let before = self.body.len();
         let (limit, bytes) = self.most;
         if self.places.len() == limit {
@@ -189,7 +189,7 @@ impl Items {
             return Ok(false);
         }
         let place = self.next();
-        serde_json::to_writer(&mut self.body, item).map_err(Problem::internal)?;
+        serde_json::to_writer(&mut self.body, item).map_err(ApiProblem::internal)?;
         self.bytes += self.body.len() - place;
         if self.bytes > bytes && !self.places.is_empty() {
             self.body.truncate(before);
@@ -226,24 +226,28 @@ impl Items {
     }
 
     /// `{"data": [...], "next_page": ...}`.
-    pub(crate) fn answer(self, next: Option<String>) -> Result<Answer, Problem> {
+    pub(crate) fn answer(self, next: Option<String>) -> Result<ApiAnswer, ApiProblem> {
         self.write(&[("next_page", next)])
     }
 
     /// The same with `prev_page`: a list that runs both ways.
-    pub(crate) fn answer_both(self, next: Option<String>, prev: Option<String>) -> Result<Answer, Problem> {
+    pub(crate) fn answer_both(
+        self,
+        next: Option<String>,
+        prev: Option<String>,
+    ) -> Result<ApiAnswer, ApiProblem> {
         self.write(&[("next_page", next), ("prev_page", prev)])
     }
 
-    fn write(self, tokens: &[(&str, Option<String>)]) -> Result<Answer, Problem> {
+    fn write(self, tokens: &[(&str, Option<String>)]) -> Result<ApiAnswer, ApiProblem> {
         let mut body = self.body;
         body.push(b']');
         for (name, token) in tokens {
             body.extend(format!(",\"{name}\":").into_bytes());
-            serde_json::to_writer(&mut body, token).map_err(Problem::internal)?;
+            serde_json::to_writer(&mut body, token).map_err(ApiProblem::internal)?;
         }
         body.push(b'}');
-        Ok(Answer::Json(trimmed(body)))
+        Ok(ApiAnswer::Json(trimmed(body)))
     }
 }
 
@@ -253,20 +257,20 @@ mod tests {
     use protocol::limits;
     use serde_json::{Value, json};
 
-    const HERE: Listing = Listing { list: List::SessionEvents, parent: 7, order: Order::Ascending };
-    const PLACE: Token =
-        Token { backwards: true, key: u64::MAX, id: u128::MAX - 1, at: Some(Stamp::from_micros(-5)) };
+    const HERE: Listing = Listing { list: ListName::SessionEvents, parent: 7, order: ListOrder::Ascending };
+    const PLACE: PageToken =
+        PageToken { backwards: true, key: u64::MAX, id: u128::MAX - 1, at: Some(Timestamp::from_micros(-5)) };
 
-    fn json_of(answer: Answer) -> Value {
+    fn json_of(answer: ApiAnswer) -> Value {
         match answer {
-            Answer::Json(body) => serde_json::from_slice(&body).expect("JSON"),
-            Answer::Text { .. } | Answer::Stream(_) => Value::Null,
+            ApiAnswer::Json(body) => serde_json::from_slice(&body).expect("JSON"),
+            ApiAnswer::Text { .. } | ApiAnswer::Stream(_) => Value::Null,
         }
     }
 
     #[test]
     fn a_token_reads_back_where_it_came_from() {
-        for place in [PLACE, Token { backwards: false, at: None, ..PLACE }] {
+        for place in [PLACE, PageToken { backwards: false, at: None, ..PLACE }] {
             assert_eq!(HERE.open(&HERE.seal(place)), Ok(place));
         }
     }
@@ -294,34 +298,34 @@ mod tests {
 
     #[test]
     fn a_filter_must_hold_the_tokens_place() {
-        let at = |micros: i64| Some(Stamp::from_micros(micros));
-        let open = Range::default();
+        let at = |micros: i64| Some(Timestamp::from_micros(micros));
+        let open = TimeRange::default();
         for (place, range, fine) in [
             (at(5), open, true),
             (None, open, true),
-            (None, Range { lte: at(9), ..open }, false),
-            (at(5), Range { gt: at(4), gte: at(5), lt: at(6), lte: at(5) }, true),
-            (at(5), Range { gt: at(5), ..open }, false),
-            (at(5), Range { gte: at(6), ..open }, false),
-            (at(5), Range { lt: at(5), ..open }, false),
-            (at(5), Range { lte: at(4), ..open }, false),
+            (None, TimeRange { lte: at(9), ..open }, false),
+            (at(5), TimeRange { gt: at(4), gte: at(5), lt: at(6), lte: at(5) }, true),
+            (at(5), TimeRange { gt: at(5), ..open }, false),
+            (at(5), TimeRange { gte: at(6), ..open }, false),
+            (at(5), TimeRange { lt: at(5), ..open }, false),
+            (at(5), TimeRange { lte: at(4), ..open }, false),
         ] {
             assert_eq!(
-                within(Some(Token { at: place, ..PLACE }), range).is_ok(),
+                within(Some(PageToken { at: place, ..PLACE }), range).is_ok(),
                 fine,
                 "{place:?} {range:?}"
             );
         }
-        assert_eq!(within(None, Range { lte: at(4), ..open }), Ok(()));
+        assert_eq!(within(None, TimeRange { lte: at(4), ..open }), Ok(()));
     }
 
     #[test]
     fn a_token_is_good_for_no_other_list_parent_or_order() {
         let token = HERE.seal(PLACE);
         for other in [
-            Listing { list: List::ThreadEvents, ..HERE },
+            Listing { list: ListName::ThreadEvents, ..HERE },
             Listing { parent: 8, ..HERE },
-            Listing { order: Order::Descending, ..HERE },
+            Listing { order: ListOrder::Descending, ..HERE },
         ] {
             assert!(other.open(&token).is_err_and(|why| why.contains("another")), "{other:?}");
         }
@@ -346,7 +350,7 @@ mod tests {
         let big = "x".repeat(limits::PAGE_BYTES / 2);
         let huge = "x".repeat(limits::PAGE_BYTES + 1);
         let fit = |items: &[&str], limit| {
-            let page = Items::fit(items, limit, limits::PAGE_BYTES).expect("writes");
+            let page = PageItems::fit(items, limit, limits::PAGE_BYTES).expect("writes");
             (page.len(), page.more)
         };
         assert_eq!(fit(&["a", "b", "c"], 2), (2, true));
@@ -357,7 +361,7 @@ mod tests {
 
     #[test]
     fn the_body_is_data_and_tokens() {
-        let page = || Items::fit([1, 2], 5, 100).expect("writes");
+        let page = || PageItems::fit([1, 2], 5, 100).expect("writes");
         let one = page().answer(None).expect("writes");
         assert_eq!(json_of(one), json!({"data": [1, 2], "next_page": null}));
         let both = page().reversed().answer_both(Some("a".into()), None).expect("writes");

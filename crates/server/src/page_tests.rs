@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::{collection, option, prelude::*, sample, test_runner::TestRunner};
 use serde_json::{Value, json};
 
-use crate::testing::{House, data, id, message, still};
+use crate::testing::{TestServer, data, id, message, still};
 
 const CASES: u32 = 128;
 
@@ -38,7 +38,7 @@ fn moments(list: &[Value], key: &str) -> Vec<String> {
 #[test]
 fn agents_and_environments_are_what_a_filter_by_hand_shows() {
     let runtime = still();
-    let house = runtime.block_on(House::still());
+    let house = runtime.block_on(TestServer::still());
     let make = async {
         for n in 0..14_usize {
             if n.is_multiple_of(2) {
@@ -87,7 +87,7 @@ fn agents_and_environments_are_what_a_filter_by_hand_shows() {
 const COMPARISONS: [&str; 4] = ["gt", "gte", "lt", "lte"];
 
 /// A session with a family behind it, one that says two things, and one at work with three in its queue.
-async fn sessions(house: &House) -> Vec<String> {
+async fn sessions(house: &TestServer) -> Vec<String> {
     let (family, _) = house.family("call").await;
     house.settled(&family).await;
     let plain = format!("/v1/sessions/{}", id(&house.session(&[message("hi")]).await));
@@ -103,7 +103,7 @@ async fn sessions(house: &House) -> Vec<String> {
 #[test]
 fn events_are_what_a_filter_by_hand_shows() {
     let runtime = still();
-    let house = runtime.block_on(House::still());
+    let house = runtime.block_on(TestServer::still());
     for session in runtime.block_on(sessions(&house)) {
         let path = format!("{session}/events");
         let all = data(&runtime.block_on(house.get(&path)).good());
@@ -158,7 +158,7 @@ fn events_are_what_a_filter_by_hand_shows() {
 #[test]
 fn threads_and_their_events_are_what_a_filter_by_hand_shows() {
     let runtime = still();
-    let house = runtime.block_on(House::still());
+    let house = runtime.block_on(TestServer::still());
     let session = runtime.block_on(sessions(&house)).remove(0);
     let more = async {
         let calls = data(&house.get(&format!("{session}/events?types[]=agent.custom_tool_use")).await.ok());
@@ -206,7 +206,7 @@ fn threads_and_their_events_are_what_a_filter_by_hand_shows() {
 
 #[tokio::test]
 async fn every_list_has_its_bounds_and_reads_its_tokens_alone() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let session = format!("/v1/sessions/{}", id(&house.session(&[message("hi")]).await));
     house.settled(&session).await;
     house.session(&[]).await;
@@ -257,7 +257,7 @@ async fn every_list_has_its_bounds_and_reads_its_tokens_alone() {
 
 #[tokio::test]
 async fn every_type_of_event_is_a_filter_and_the_end_of_a_session_is_none() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let path = format!("/v1/sessions/{}/events", id(&house.session(&[]).await));
     let names = protocol::event::Body::NAMES.iter().filter(|name| **name != "session.deleted");
     let all: Vec<_> = names.clone().map(|name| format!("types[]={name}")).collect();
@@ -271,7 +271,7 @@ async fn every_type_of_event_is_a_filter_and_the_end_of_a_session_is_none() {
 
 #[tokio::test]
 async fn a_time_that_shuts_out_the_cursor_is_refused_in_the_list_of_events_too() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let path = format!("/v1/sessions/{}", id(&house.session(&[message("hi")]).await));
     house.settled(&path).await;
     let path = format!("{path}/events");
@@ -297,7 +297,7 @@ async fn a_time_that_shuts_out_the_cursor_is_refused_in_the_list_of_events_too()
 
 #[tokio::test]
 async fn pages_end_early_before_they_grow_too_large_and_lose_nothing() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let system = "\u{10437}".repeat(100_000);
     let mut agents = Vec::new();
     for n in 0..24 {
@@ -331,7 +331,7 @@ async fn pages_end_early_before_they_grow_too_large_and_lose_nothing() {
 
 #[tokio::test]
 async fn what_is_new_is_not_behind_a_cursor_and_what_is_gone_is_no_gap() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let mut made = Vec::new();
     for _ in 0..5 {
         made.push(house.environment().await);

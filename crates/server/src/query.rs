@@ -3,16 +3,16 @@
 use std::str::FromStr;
 
 use axum::{extract::Query as Form, http::Uri};
-use engine::Range;
+use engine::TimeRange;
 use protocol::{
-    Stamp,
-    id::{Id, Kind, NotAnId},
+    Timestamp,
+    id::{Id, IdKind, NotAnId},
     page::PageSize,
     parse,
 };
-use store::Order;
+use store::ListOrder;
 
-use crate::{error::Problem, openapi::queries::Parameter};
+use crate::{error::ApiProblem, openapi::queries::QueryParameter};
 
 /// What the SDKs send with every request; it chooses nothing here.
 const BETA: &str = "beta";
@@ -20,24 +20,24 @@ const BETA: &str = "beta";
 /// The query of a request. A bracketed scalar is the scalar and the last one wins; lists come as
 /// `types[]=a`, `types=a` or `types[0]=a`.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Query(Vec<(String, String)>);
+pub(crate) struct RequestQuery(Vec<(String, String)>);
 
-impl Query {
+impl RequestQuery {
     /// Reads the query of `uri`.
-    pub(crate) fn of(uri: &Uri) -> Result<Self, Problem> {
+    pub(crate) fn of(uri: &Uri) -> Result<Self, ApiProblem> {
         let Form(pairs) = Form::<Vec<(String, String)>>::try_from_uri(uri)
-            .map_err(|wrong| Problem::parameter("query", wrong))?;
+            .map_err(|wrong| ApiProblem::parameter("query", wrong))?;
         Ok(Self(pairs.into_iter().map(|(name, value)| (plain(&name).to_owned(), value)).collect()))
     }
 
     /// Refuses a parameter that is none of these, and not `beta`, which every client sends; one that is not
     /// known would be left out of account in silence.
-    pub(crate) fn only(&self, known: &[Parameter]) -> Result<(), Problem> {
+    pub(crate) fn only(&self, known: &[QueryParameter]) -> Result<(), ApiProblem> {
         let takes = |name: &str| name == BETA || known.iter().any(|known| plain(known.name) == name);
         let Some((name, _)) = self.0.iter().find(|(name, _)| !takes(name)) else { return Ok(()) };
         let known: Vec<_> = known.iter().map(|known| known.name).chain([BETA]).collect();
         let message = format!("unknown query parameter; this takes {}", parse::listed(&known));
-        Err(Problem::parameter(&parse::shown(name), message))
+        Err(ApiProblem::parameter(&parse::shown(name), message))
     }
 
     /// The last value of `name`.
@@ -53,29 +53,29 @@ impl Query {
     }
 
     /// A number, an id, a time: whatever can be read from a text.
-    pub(crate) fn read<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
+    pub(crate) fn read<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, ApiProblem> {
         let Some(text) = self.scalar(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| {
-            Problem::parameter(name, format!("expected {expected}, got `{}`", parse::shown(text)))
+            ApiProblem::parameter(name, format!("expected {expected}, got `{}`", parse::shown(text)))
         })
     }
 
     /// An id.
-    pub(crate) fn id<K: Kind>(&self, name: &str) -> Result<Option<Id<K>>, Problem> {
+    pub(crate) fn id<K: IdKind>(&self, name: &str) -> Result<Option<Id<K>>, ApiProblem> {
         let Some(text) = self.scalar(name) else { return Ok(None) };
         let wrong =
-            |wrong: NotAnId| Problem::parameter(name, format!("{wrong}; got `{}`", parse::shown(text)));
+            |wrong: NotAnId| ApiProblem::parameter(name, format!("{wrong}; got `{}`", parse::shown(text)));
         text.parse().map(Some).map_err(wrong)
     }
 
     /// A time with a zone.
-    pub(crate) fn time(&self, name: &str) -> Result<Option<Stamp>, Problem> {
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiProblem> {
         self.read(name, "a time with its zone, like 2026-11-21T09:43:00Z")
     }
 
     /// The four bounds of `created_at`.
-    pub(crate) fn created(&self) -> Result<Range, Problem> {
-        Ok(Range {
+    pub(crate) fn created(&self) -> Result<TimeRange, ApiProblem> {
+        Ok(TimeRange {
             gt: self.time("created_at[gt]")?,
             gte: self.time("created_at[gte]")?,
             lt: self.time("created_at[lt]")?,
@@ -84,53 +84,53 @@ impl Query {
     }
 
     /// `order`: `asc` or `desc`.
-    pub(crate) fn order(&self, default: Order) -> Result<Order, Problem> {
+    pub(crate) fn order(&self, default: ListOrder) -> Result<ListOrder, ApiProblem> {
         match self.scalar("order") {
             None => Ok(default),
-            Some("asc") => Ok(Order::Ascending),
-            Some("desc") => Ok(Order::Descending),
+            Some("asc") => Ok(ListOrder::Ascending),
+            Some("desc") => Ok(ListOrder::Descending),
             Some(other) => {
                 let message = format!("expected `asc` or `desc`, got `{}`", parse::shown(other));
-                Err(Problem::parameter("order", message))
+                Err(ApiProblem::parameter("order", message))
             }
         }
     }
 
     /// `true` or `false`; not given is false.
-    pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiProblem> {
         Ok(self.read(name, "`true` or `false`")?.unwrap_or(false))
     }
 
     /// The values of a list, each one of `known`.
-    pub(crate) fn names(&self, name: &str, known: &[&'static str]) -> Result<Vec<&'static str>, Problem> {
+    pub(crate) fn names(&self, name: &str, known: &[&'static str]) -> Result<Vec<&'static str>, ApiProblem> {
         let find = |value| known.iter().find(|known| **known == value).copied();
         let read = |value| {
             find(value).ok_or_else(|| {
                 let message = format!("`{}` is not one of {}", parse::shown(value), parse::listed(known));
-                Problem::parameter(name, message)
+                ApiProblem::parameter(name, message)
             })
         };
         self.list(name).map(read).collect()
     }
 
-    /// Like [`Query::names`], of at most `most` values.
+    /// Like [`RequestQuery::names`], of at most `most` values.
     pub(crate) fn few(
         &self,
         name: &str,
         known: &[&'static str],
         most: usize,
-    ) -> Result<Vec<&'static str>, Problem> {
+    ) -> Result<Vec<&'static str>, ApiProblem> {
         if self.list(name).count() > most {
-            return Err(Problem::parameter(name, format!("must have at most {most} values")));
+            return Err(ApiProblem::parameter(name, format!("must have at most {most} values")));
         }
         self.names(name, known)
     }
 
     /// `limit`, in the bounds of `size`.
-    pub(crate) fn limit(&self, size: PageSize) -> Result<usize, Problem> {
+    pub(crate) fn limit(&self, size: PageSize) -> Result<usize, ApiProblem> {
         let message = format!("a whole number from 0 to {} (0 means {})", size.max, size.default);
         let asked = self.read("limit", &message)?;
-        size.of(asked).ok_or_else(|| Problem::parameter("limit", format!("must be at most {}", size.max)))
+        size.of(asked).ok_or_else(|| ApiProblem::parameter("limit", format!("must be at most {}", size.max)))
     }
 }
 
@@ -147,8 +147,8 @@ mod tests {
     use super::*;
     use protocol::page::RESOURCES;
 
-    fn query(text: &str) -> Query {
-        Query::of(&format!("/v1/x?{text}").parse().expect("a URI")).expect("a query")
+    fn query(text: &str) -> RequestQuery {
+        RequestQuery::of(&format!("/v1/x?{text}").parse().expect("a URI")).expect("a query")
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn times_keep_their_comparison() {
         let query = query("created_at[gte]=1970-01-01T00%3A00%3A01Z&created_at%5Blt%5D=x");
-        assert_eq!(query.time("created_at[gte]"), Ok(Some(Stamp::from_micros(1_000_000))));
+        assert_eq!(query.time("created_at[gte]"), Ok(Some(Timestamp::from_micros(1_000_000))));
         let wrong = query.time("created_at[lt]").expect_err("no time");
         assert!(wrong.message.starts_with("created_at[lt]: expected a time"), "{}", wrong.message);
     }

@@ -4,24 +4,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use protocol::{error::ErrorKind, limits};
-use store::{Fault, Store};
+use store::{Store, StoreFault};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
 };
 use tokio_util::task::TaskTracker;
 
-use crate::error::{Often, Problem};
+use crate::error::{ApiProblem, FrequentReason};
 
 const STANDS: Duration = Duration::from_millis(limits::READY_MS);
 const WRITE: Duration = Duration::from_secs(limits::READY_WRITE_S);
 
 /// What a write came to; `None`: it is under way.
-type Came = Option<Result<(), Problem>>;
+type Came = Option<Result<(), ApiProblem>>;
 
 /// The last write that was tried.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ready(Arc<Mutex<Option<Tried>>>);
+pub(crate) struct WriteTrial(Arc<Mutex<Option<Tried>>>);
 
 #[derive(Debug)]
 struct Tried {
@@ -29,12 +29,12 @@ struct Tried {
     came: watch::Receiver<Came>,
 }
 
-impl Ready {
+impl WriteTrial {
     /// Tries a write, or waits for the one that somebody else has begun within this second.
     ///
     /// # Errors
     /// 529 with what is wrong: nothing can be written, or not in time.
-    pub(crate) async fn tried(&self, store: &Store, tasks: &TaskTracker) -> Result<(), Problem> {
+    pub(crate) async fn tried(&self, store: &Store, tasks: &TaskTracker) -> Result<(), ApiProblem> {
         let mut came = self.begun(store, tasks);
         let came = came.wait_for(Option::is_some).await.map(|came| came.clone());
         came.ok().flatten().unwrap_or_else(|| Err(unready("the server stopped trying a write")))
@@ -67,52 +67,53 @@ impl Ready {
     }
 }
 
-fn failed(fault: &Fault) -> Problem {
+fn failed(fault: &StoreFault) -> ApiProblem {
     let message = match fault {
-        Fault::Full { .. } => "the disk is full: nothing can be written; free some room on it",
-        Fault::Short { .. } => {
+        StoreFault::Full { .. } => "the disk is full: nothing can be written; free some room on it",
+        StoreFault::Short { .. } => {
             "the disk is nearly full: what is left is for what was begun and for deletes; free some room on it"
         }
-        Fault::Gone { .. } => {
+        StoreFault::Gone { .. } => {
             "the data directory was removed or moved away while the server runs: put it back, or stop the server"
         }
-        Fault::Closed => "the store has stopped; restart the server, its log says why it did",
-        Fault::Panicked => "a write failed in the store; the server's log says where",
-        Fault::Open { .. }
-        | Fault::Newer { .. }
-        | Fault::Disk(_)
-        | Fault::Damaged(_)
-        | Fault::Corrupt(_)
-        | Fault::Misuse(_) => "nothing can be written to the database; the server's log says why",
+        StoreFault::Closed => "the store has stopped; restart the server, its log says why it did",
+        StoreFault::Panicked => "a write failed in the store; the server's log says where",
+        StoreFault::Open { .. }
+        | StoreFault::Newer { .. }
+        | StoreFault::Disk(_)
+        | StoreFault::Damaged(_)
+        | StoreFault::Corrupt(_)
+        | StoreFault::Misuse(_) => "nothing can be written to the database; the server's log says why",
     };
-    let often = matches!(fault, Fault::Full { .. } | Fault::Short { .. }).then_some(Often::Full);
-    Problem { inner: Some(fault.to_string()), often, ..unready(message) }
+    let often =
+        matches!(fault, StoreFault::Full { .. } | StoreFault::Short { .. }).then_some(FrequentReason::Full);
+    ApiProblem { inner: Some(fault.to_string()), often, ..unready(message) }
 }
 
-fn unready(message: &str) -> Problem {
-    Problem::new(ErrorKind::Overloaded, message)
+fn unready(message: &str) -> ApiProblem {
+    ApiProblem::new(ErrorKind::Overloaded, message)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures_util::future::join_all;
-    use store::Faults;
+    use store::MemoryFaults;
 
-    fn asked(store: &Store) -> (Ready, TaskTracker, impl Fn(&Ready, &TaskTracker) -> Asking) {
+    fn asked(store: &Store) -> (WriteTrial, TaskTracker, impl Fn(&WriteTrial, &TaskTracker) -> Asking) {
         let store = store.clone();
-        let ask = move |ready: &Ready, tasks: &TaskTracker| {
+        let ask = move |ready: &WriteTrial, tasks: &TaskTracker| {
             let (store, ready, tasks) = (store.clone(), ready.clone(), tasks.clone());
             Box::pin(async move { ready.tried(&store, &tasks).await }) as Asking
         };
-        (Ready::default(), TaskTracker::new(), ask)
+        (WriteTrial::default(), TaskTracker::new(), ask)
     }
 
-    type Asking = std::pin::Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>>;
+    type Asking = std::pin::Pin<Box<dyn Future<Output = Result<(), ApiProblem>> + Send>>;
 
     #[tokio::test(start_paused = true)]
     async fn all_who_ask_within_a_second_share_one_write() {
-        let faults = Faults::default();
+        let faults = MemoryFaults::default();
         let store = Store::memory_with(faults.clone());
         let (ready, tasks, ask) = asked(&store);
         faults.stall();
@@ -134,7 +135,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_wrong_is_said() {
-        let faults = Faults::default();
+        let faults = MemoryFaults::default();
         let store = Store::memory_with(faults.clone());
         let (ready, tasks, ask) = asked(&store);
         faults.fill_disk(true);

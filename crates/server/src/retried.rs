@@ -1,19 +1,19 @@
 //! POSTs that are sent again (docs/rules.md 4): how one is known, and how it waits for the one before it.
 //!
-//! What the one before came to is found in what it left behind: `engine::Attempt`. While it is still being
-//! worked on nobody knows, so that whoever may be its repeat waits here. Of one that was refused it is kept
-//! that it left nothing, so that its repeat is not taken for that of an older one that asked the same.
+//! What the one before came to is found in what it left behind: `engine::PostAttempt`. While it is still
+//! being worked on nobody knows, so that whoever may be its repeat waits here. Of one that was refused it is
+//! kept that it left nothing, so that its repeat is not taken for that of an older one that asked the same.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderMap;
-use engine::{Attempt, Print};
+use engine::{PostAttempt, RequestHash};
 use protocol::limits;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::{auth::Caller, error::Problem};
+use crate::{auth::CallerKey, error::ApiProblem};
 
 /// How many times the client says that it has sent a request before.
 const COUNT: &str = "x-stainless-retry-count";
@@ -26,7 +26,7 @@ const KEY: &str = "Idempotency-Key";
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum AttemptHeaders {
     /// The hash of its key.
-    Key(Print),
+    Key(RequestHash),
     /// It has none; whether it was sent before.
     Plain { again: bool },
 }
@@ -34,7 +34,7 @@ pub(crate) enum AttemptHeaders {
 impl AttemptHeaders {
     /// # Errors
     /// A key that is none.
-    pub(crate) fn of(caller: Caller, headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(crate) fn of(caller: CallerKey, headers: &HeaderMap) -> Result<Self, ApiProblem> {
         Ok(match key(headers)? {
             Some(key) => Self::Key(print(b'k', caller, key, b"")),
             None => Self::Plain { again: again(headers) },
@@ -42,16 +42,16 @@ impl AttemptHeaders {
     }
 
     /// How the POST is known: by its key if it has one, else by caller, path and body once it is sent again.
-    pub(crate) fn attempt(self, caller: Caller, path: &str, body: &[u8]) -> Attempt {
+    pub(crate) fn attempt(self, caller: CallerKey, path: &str, body: &[u8]) -> PostAttempt {
         let asked = print(b'a', caller, path, body);
         match self {
-            Self::Key(name) => Attempt::keyed(name, asked),
-            Self::Plain { again } => Attempt::plain(asked, again),
+            Self::Key(name) => PostAttempt::keyed(name, asked),
+            Self::Plain { again } => PostAttempt::plain(asked, again),
         }
     }
 }
 
-fn print(kind: u8, caller: Caller, name: &str, body: &[u8]) -> Print {
+fn print(kind: u8, caller: CallerKey, name: &str, body: &[u8]) -> RequestHash {
     let mut hash = Sha256::new();
     hash.update([kind]);
     hash.update(caller.0);
@@ -59,8 +59,8 @@ fn print(kind: u8, caller: Caller, name: &str, body: &[u8]) -> Print {
     hash.update(name);
     hash.update(body);
     let hash: [u8; 32] = hash.finalize().into();
-    let mut print = Print::default();
-    print.copy_from_slice(&hash[..size_of::<Print>()]);
+    let mut print = RequestHash::default();
+    print.copy_from_slice(&hash[..size_of::<RequestHash>()]);
     print
 }
 
@@ -69,7 +69,7 @@ fn again(headers: &HeaderMap) -> bool {
     count.and_then(|count| count.parse::<u32>().ok()).is_some_and(|count| count > 0)
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+fn key(headers: &HeaderMap) -> Result<Option<&str>, ApiProblem> {
     let mut sent = headers.get_all(KEY).iter();
     let Some(first) = sent.next() else { return Ok(None) };
     let fits = |key: &&str| {
@@ -84,27 +84,27 @@ fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let most = limits::IDEMPOTENCY_KEY_CHARS;
     let message =
         format!("must be sent once, and be 1 to {most} visible characters of ASCII, or spaces within");
-    Err(Problem::parameter(KEY, message))
+    Err(ApiProblem::parameter(KEY, message))
 }
 
 /// A key that was given to another request.
-pub(crate) fn another() -> Problem {
+pub(crate) fn another() -> ApiProblem {
     let hours = limits::IDEMPOTENCY_KEY_S / 3_600;
     let message = format!(
         "{KEY}: this key came with another request, of another path or body, within the last {hours} hours; \
          give each request a key of its own"
     );
-    Problem::conflict(protocol::error::ErrorKind::Conflict, message)
+    ApiProblem::conflict(protocol::error::ErrorKind::Conflict, message)
 }
 
 /// The POSTs that are being worked on, and those that were refused.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Working(Arc<Mutex<Known>>);
+pub(crate) struct IdempotencyCache(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    working: BTreeMap<Print, Same>,
-    refused: BTreeMap<Caller, Refused>,
+    working: BTreeMap<RequestHash, Same>,
+    refused: BTreeMap<CallerKey, Refused>,
 }
 
 /// Those that are one and the same.
@@ -118,33 +118,33 @@ struct Same {
 /// Those whose newest first attempt left nothing.
 #[derive(Debug, Default)]
 struct Refused {
-    names: BTreeSet<Print>,
+    names: BTreeSet<RequestHash>,
     /// The same and some that were done since, the oldest first.
-    order: VecDeque<Print>,
+    order: VecDeque<RequestHash>,
 }
 
 /// One that is being worked on, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    working: Working,
-    caller: Caller,
-    name: Print,
+pub(crate) struct IdempotencySlot {
+    working: IdempotencyCache,
+    caller: CallerKey,
+    name: RequestHash,
     /// Whether it is sent for the first time.
     first: bool,
 }
 
-impl Working {
+impl IdempotencyCache {
     /// Lets a POST in; one that may have been sent before waits for those that it may repeat.
-    pub(crate) async fn enter(&self, caller: Caller, attempt: &Attempt) -> Slot {
+    pub(crate) async fn enter(&self, caller: CallerKey, attempt: &PostAttempt) -> IdempotencySlot {
         while let Some(mut before) = self.join(attempt) {
             // An error is their end: nothing is ever sent.
             while before.changed().await.is_ok() {}
         }
-        Slot { working: self.clone(), caller, name: attempt.name(), first: !attempt.may_repeat() }
+        IdempotencySlot { working: self.clone(), caller, name: attempt.name(), first: !attempt.may_repeat() }
     }
 
     /// Counts it as one that is worked on, or says for what it waits.
-    fn join(&self, attempt: &Attempt) -> Option<watch::Receiver<()>> {
+    fn join(&self, attempt: &PostAttempt) -> Option<watch::Receiver<()>> {
         let mut known = self.lock();
         let same = known.working.entry(attempt.name());
         if let std::collections::btree_map::Entry::Occupied(same) = &same
@@ -161,7 +161,7 @@ impl Working {
     }
 }
 
-impl Slot {
+impl IdempotencySlot {
     /// Whether the newest first attempt was refused: what an older one left is not of this.
     pub(crate) fn was_refused(&self) -> bool {
         self.working
@@ -172,7 +172,7 @@ impl Slot {
     }
 
     /// Ends it with its answer. Of a failure of ours nobody knows whether it left something.
-    pub(crate) fn end<T>(self, answer: &Result<T, Problem>) {
+    pub(crate) fn end<T>(self, answer: &Result<T, ApiProblem>) {
         let all = &mut self.working.lock().refused;
         match answer {
             Ok(_) => {
@@ -192,7 +192,7 @@ impl Slot {
 }
 
 impl Refused {
-    fn keep(&mut self, name: Print) {
+    fn keep(&mut self, name: RequestHash) {
         if !self.names.insert(name) {
             return;
         }
@@ -205,7 +205,7 @@ impl Refused {
     }
 }
 
-impl Drop for Slot {
+impl Drop for IdempotencySlot {
     fn drop(&mut self) {
         let working = &mut self.working.lock().working;
         if let Some(same) = working.get_mut(&self.name) {
@@ -223,10 +223,10 @@ mod tests {
     use futures_util::FutureExt as _;
     use protocol::error::ErrorKind;
 
-    const ONE: Caller = Caller([1; 32]);
+    const ONE: CallerKey = CallerKey([1; 32]);
 
-    fn named(path: &str, again: bool) -> Attempt {
-        Attempt::plain(print(b'a', ONE, path, b"{}"), again)
+    fn named(path: &str, again: bool) -> PostAttempt {
+        PostAttempt::plain(print(b'a', ONE, path, b"{}"), again)
     }
 
     fn headers(sent: &[(&'static str, &str)]) -> HeaderMap {
@@ -237,25 +237,25 @@ mod tests {
 
     #[test]
     fn caller_path_and_body_make_a_post_and_so_does_a_key() {
-        let one = (Caller([1; 32]), "/a", "{}");
-        let attempt = |(caller, path, body): (Caller, &str, &str), sent: &[_]| {
+        let one = (CallerKey([1; 32]), "/a", "{}");
+        let attempt = |(caller, path, body): (CallerKey, &str, &str), sent: &[_]| {
             let told = AttemptHeaders::of(caller, &headers(sent)).expect("no key, or one");
             told.attempt(caller, path, body.as_bytes())
         };
         let plain = attempt(one, &[]);
         for other in
-            [(Caller([2; 32]), "/a", "{}"), (one.0, "/b", "{}"), (one.0, "/a", "{ }"), (one.0, "/a{", "}")]
+            [(CallerKey([2; 32]), "/a", "{}"), (one.0, "/b", "{}"), (one.0, "/a", "{ }"), (one.0, "/a{", "}")]
         {
             assert_ne!(attempt(other, &[]).name(), plain.name());
         }
-        assert_eq!(attempt(one, &[(COUNT, "2")]), Attempt::plain(plain.name(), true));
+        assert_eq!(attempt(one, &[(COUNT, "2")]), PostAttempt::plain(plain.name(), true));
         for none in ["0", "-1", "x", ""] {
             assert_eq!(attempt(one, &[(COUNT, none)]), plain, "{none}");
         }
         let keyed = attempt(one, &[("idempotency-key", "k")]);
-        assert_eq!(keyed, Attempt::keyed(keyed.name(), plain.name()));
+        assert_eq!(keyed, PostAttempt::keyed(keyed.name(), plain.name()));
         assert_eq!(attempt((one.0, "/b", ""), &[("idempotency-key", " k ")]).name(), keyed.name());
-        for other in [(one, "l"), ((Caller([2; 32]), "/a", "{}"), "k")] {
+        for other in [(one, "l"), ((CallerKey([2; 32]), "/a", "{}"), "k")] {
             assert_ne!(attempt(other.0, &[("idempotency-key", other.1)]).name(), keyed.name());
         }
     }
@@ -280,7 +280,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_repeat_waits_for_all_before_it_and_a_first_attempt_for_nobody() {
-        let working = Working::default();
+        let working = IdempotencyCache::default();
         let first = working.enter(ONE, &named("/a", false)).await;
         let second = working.enter(ONE, &named("/a", false)).now_or_never().expect("it waits for nobody");
         assert!(working.enter(ONE, &named("/b", true)).now_or_never().is_some());
@@ -298,17 +298,17 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_refused_is_kept_until_it_is_done_and_never_more_than_its_bound() {
-        let working = Working::default();
-        let told = async |path: &str, answer: Result<(), Problem>| {
+        let working = IdempotencyCache::default();
+        let told = async |path: &str, answer: Result<(), ApiProblem>| {
             working.enter(ONE, &named(path, false)).await.end(&answer);
             working.enter(ONE, &named(path, true)).await.was_refused()
         };
-        let refused = || Problem::new(ErrorKind::RateLimit, "too many");
+        let refused = || ApiProblem::new(ErrorKind::RateLimit, "too many");
         assert!(!told("/a", Ok(())).await);
-        assert!(!told("/a", Err(Problem::parameter("x", "no"))).await, "nobody sends this again");
+        assert!(!told("/a", Err(ApiProblem::parameter("x", "no"))).await, "nobody sends this again");
         assert!(told("/a", Err(refused())).await);
-        assert!(told("/a", Err(Problem::internal("nobody knows"))).await);
-        assert!(!told("/b", Err(Problem::internal("nobody knows"))).await);
+        assert!(told("/a", Err(ApiProblem::internal("nobody knows"))).await);
+        assert!(!told("/b", Err(ApiProblem::internal("nobody knows"))).await);
         assert!(told("/a", Err(refused())).await);
         assert!(!told("/a", Ok(())).await);
         // A repeat that is refused says nothing of its first attempt, which may have been done.
@@ -322,7 +322,7 @@ mod tests {
         assert!(!known("0") && known("1"));
         assert_eq!(working.lock().refused[&ONE].order.len(), REFUSED);
         let other = named("1", true);
-        assert!(!working.enter(Caller([2; 32]), &other).await.was_refused(), "each key has its own");
+        assert!(!working.enter(CallerKey([2; 32]), &other).await.was_refused(), "each key has its own");
     }
 }
 

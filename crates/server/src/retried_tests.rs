@@ -6,27 +6,27 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method},
 };
-use protocol::{Stamp, WorkspaceId};
+use protocol::{Timestamp, WorkspaceId};
 use serde_json::{Value, json};
-use store::{Faults, Store};
+use store::{MemoryFaults, Store};
 
 use super::*;
 use crate::{
-    auth::Caller,
+    auth::CallerKey,
     keys,
-    testing::{House, Told, data, id, message},
+    testing::{TestAnswer, TestServer, data, id, message},
 };
 
 const TEN_MINUTES: Duration = Duration::from_secs(protocol::limits::RETRIED_POST_S);
 const RETRY: [(&str, &str); 1] = [("x-stainless-retry-count", "2")];
 
-async fn again(house: &House, path: &str, body: &Value) -> Told {
+async fn again(house: &TestServer, path: &str, body: &Value) -> TestAnswer {
     house.post_with(path, body, &RETRY).await
 }
 
 #[tokio::test]
 async fn every_post_is_done_once_however_often_it_is_retried() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let agent = format!("/v1/agents/{}", id(&house.agent().await));
     let (one, two) = (json!({"metadata": {"a": "1"}}), json!({"metadata": {"a": "2"}}));
     let first = house.post(&agent, &one).await;
@@ -53,9 +53,9 @@ async fn every_post_is_done_once_however_often_it_is_retried() {
 
 #[tokio::test]
 async fn another_key_path_or_body_is_another_post_and_a_count_that_is_none_counts_as_none() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let (store, workspace) = (house.engine().store(), WorkspaceId::from_bits(1));
-    let kept = keys::create(store, workspace, "k", Stamp::from_micros(1), [9; 48]).await.expect("a key");
+    let kept = keys::create(store, workspace, "k", Timestamp::from_micros(1), [9; 48]).await.expect("a key");
     let body = json!({"name": "n", "model": "test-1"});
     let first = id(&house.post("/v1/agents", &body).await.ok());
     let path = format!("/v1/agents/{first}");
@@ -89,7 +89,7 @@ struct Sent {
     answer: String,
 }
 
-async fn sent(house: &House, path: &str, body: Value, headers: &[(&str, &str)]) -> Sent {
+async fn sent(house: &TestServer, path: &str, body: Value, headers: &[(&str, &str)]) -> Sent {
     let told = house.post_with(path, &body, headers).await;
     let answer = told.text().to_owned();
     told.ok();
@@ -97,7 +97,7 @@ async fn sent(house: &House, path: &str, body: Value, headers: &[(&str, &str)]) 
 }
 
 /// One POST of every kind that there is, each with its first answer; and what came after them.
-async fn one_of_each(house: &House, headers: &[(&str, &str)]) -> Vec<Sent> {
+async fn one_of_each(house: &TestServer, headers: &[(&str, &str)]) -> Vec<Sent> {
     let key = std::cell::Cell::new(0);
     let sent = async |path: &str, body: Value| {
         key.set(key.get() + 1);
@@ -141,7 +141,7 @@ async fn one_of_each(house: &House, headers: &[(&str, &str)]) -> Vec<Sent> {
 }
 
 /// How many there are of everything.
-async fn many(house: &House) -> Vec<usize> {
+async fn many(house: &TestServer) -> Vec<usize> {
     let mut many = Vec::new();
     for list in ["/v1/agents?", "/v1/environments?", "/v1/sessions?"] {
         let all = house.get(&format!("{list}limit=100&include_archived=true")).await.ok();
@@ -158,7 +158,7 @@ async fn many(house: &House) -> Vec<usize> {
 
 #[tokio::test]
 async fn every_post_is_done_once_though_the_server_ended_in_between() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let all = one_of_each(&house, &[]).await;
     let before = many(&house).await;
     let house = house.next().await;
@@ -181,7 +181,7 @@ async fn every_post_is_done_once_though_the_server_ended_in_between() {
 
 #[tokio::test]
 async fn every_post_with_a_key_is_done_once_though_the_server_ended_in_between() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let all = one_of_each(&house, &[("idempotency-key", "")]).await;
     let before = many(&house).await;
     let house = house.next().await;
@@ -203,7 +203,7 @@ async fn every_post_with_a_key_is_done_once_though_the_server_ended_in_between()
 
 #[tokio::test]
 async fn what_was_answered_is_told_until_its_session_is_purged_and_what_a_key_made_is_not_made_again() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let (agent, environment) = (house.agent().await, house.environment().await);
     let opening = json!({"agent": agent["id"], "environment_id": environment["id"]});
     let key = [("idempotency-key", "k")];
@@ -220,7 +220,7 @@ async fn what_was_answered_is_told_until_its_session_is_purged_and_what_a_key_ma
     for sent in [&opened, &said] {
         assert_eq!(told(sent).await.text(), sent.answer, "{}", sent.path);
     }
-    let later = Stamp::from_micros(i64::MAX);
+    let later = Timestamp::from_micros(i64::MAX);
     assert_eq!(house.engine().store().purge(later, 9).await.expect("a purge"), 1);
     for sent in [&opened, &said, &opened] {
         told(sent).await.refused(404, "not_found_error", "there is no such session");
@@ -230,7 +230,7 @@ async fn what_was_answered_is_told_until_its_session_is_purged_and_what_a_key_ma
 
 #[tokio::test]
 async fn a_session_that_was_used_archived_or_deleted_since_is_no_repeats_own() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let (agent, environment) = (house.agent().await, house.environment().await);
     let opening = json!({"agent": agent["id"], "environment_id": environment["id"]});
     let mut last = house.post("/v1/sessions", &opening).await.ok();
@@ -252,7 +252,7 @@ async fn a_session_that_was_used_archived_or_deleted_since_is_no_repeats_own() {
 
 #[tokio::test]
 async fn what_nobody_sends_again_is_not_remembered_as_refused() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let body = json!({"name": "here"});
     let first = house.post("/v1/environments", &body).await.ok();
     house.post("/v1/environments", &body).await.refused(409, "conflict_error", "name: ");
@@ -261,7 +261,7 @@ async fn what_nobody_sends_again_is_not_remembered_as_refused() {
 
 #[tokio::test]
 async fn what_failed_is_tried_anew_and_uses_up_no_key() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let body = json!({"name": "e"});
     let first = house.post("/v1/environments", &body).await.ok();
     let key = [("idempotency-key", "k")];
@@ -282,7 +282,7 @@ async fn what_failed_is_tried_anew_and_uses_up_no_key() {
 
 #[tokio::test]
 async fn a_repeat_of_what_was_refused_is_not_taken_for_that_of_an_older_one() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let session = format!("/v1/sessions/{}", id(&house.session(&[]).await));
     let events = format!("{session}/events");
     let body = json!({"events": [message("hi")]});
@@ -303,9 +303,9 @@ async fn a_repeat_of_what_was_refused_is_not_taken_for_that_of_an_older_one() {
 
 #[tokio::test]
 async fn a_key_is_its_callers_and_one_that_is_none_is_refused() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let (store, workspace) = (house.engine().store(), WorkspaceId::from_bits(1));
-    let other = keys::create(store, workspace, "k", Stamp::from_micros(1), [9; 48]).await.expect("a key");
+    let other = keys::create(store, workspace, "k", Timestamp::from_micros(1), [9; 48]).await.expect("a key");
     let body = json!({"name": "n", "model": "test-1"});
     let first = id(&house.post_with("/v1/agents", &body, &[("idempotency-key", "k")]).await.ok());
     let request = axum::extract::Request::post("/v1/agents").header("x-api-key", other.1.expose());
@@ -328,7 +328,7 @@ async fn a_key_is_its_callers_and_one_that_is_none_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn after_ten_minutes_a_retry_is_a_new_request_and_after_a_day_a_key_is_new() {
-    let house = House::still().await;
+    let house = TestServer::still().await;
     let body = json!({"name": "n", "model": "test-1"});
     let keyed = || house.post_with("/v1/agents", &body, &[("idempotency-key", "k")]);
     let (first, under_key) = (house.post("/v1/agents", &body).await, keyed().await);
@@ -351,13 +351,14 @@ async fn after_ten_minutes_a_retry_is_a_new_request_and_after_a_day_a_key_is_new
 
 #[tokio::test(start_paused = true)]
 async fn receipts_whose_time_is_over_are_swept() {
-    let house = House::still().await;
+    let house = TestServer::still().await;
     let body = json!({"name": "n", "model": "test-1"});
     house.post("/v1/agents", &body).await.ok();
-    let caller = Caller(keys::hash(crate::testing::KEY));
+    let caller = CallerKey(keys::hash(crate::testing::KEY));
     let told = AttemptHeaders::of(caller, &HeaderMap::new()).expect("no key");
     let name = told.attempt(caller, "/v1/agents", body.to_string().as_bytes()).name();
-    let kept = async || house.engine().store().receipt(&name, Stamp::from_micros(0)).await.expect("a look");
+    let kept =
+        async || house.engine().store().receipt(&name, Timestamp::from_micros(0)).await.expect("a look");
     assert!(kept().await.is_some());
     tokio::time::sleep(TEN_MINUTES.saturating_sub(Duration::from_secs(1))).await;
     assert!(kept().await.is_some());
@@ -367,8 +368,8 @@ async fn receipts_whose_time_is_over_are_swept() {
 
 #[tokio::test]
 async fn a_retry_that_overtakes_its_answer_waits_for_it() {
-    let faults = Faults::default();
-    let house = House::on(Store::memory_with(faults.clone())).await;
+    let faults = MemoryFaults::default();
+    let house = TestServer::on(Store::memory_with(faults.clone())).await;
     let session = format!("/v1/sessions/{}/events", id(&house.session(&[]).await));
     let before = many(&house).await;
     for (path, body) in [

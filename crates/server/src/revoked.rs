@@ -12,17 +12,17 @@ use store::Store;
 use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::{Door, auth::Caller, keys};
+use crate::{AppState, auth::CallerKey, keys};
 
 const LOOK: Duration = Duration::from_millis(limits::REVOKED_LOOK_MS);
 
 /// The keys that have streams open.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Streaming(Arc<Shared>);
+pub(crate) struct StreamingKeys(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    open: Mutex<BTreeMap<Caller, Open>>,
+    open: Mutex<BTreeMap<CallerKey, Open>>,
     /// Told when a stream opens.
     opened: Notify,
 }
@@ -57,17 +57,17 @@ impl<S: Stream + Unpin> Stream for UntilRevoked<S> {
 /// One stream of a key.
 #[derive(Debug)]
 struct Counted {
-    streaming: Streaming,
-    caller: Caller,
+    streaming: StreamingKeys,
+    caller: CallerKey,
     turn: u64,
 }
 
 /// The watch over the keys that have streams open. Somebody has to keep it going beside the router.
 #[derive(Debug, Clone)]
-pub struct KeyWatch(Arc<Door>);
+pub struct KeyWatch(Arc<AppState>);
 
 impl KeyWatch {
-    pub(crate) fn new(door: &Arc<Door>) -> Self {
+    pub(crate) fn new(door: &Arc<AppState>) -> Self {
         Self(Arc::clone(door))
     }
 
@@ -78,12 +78,12 @@ impl KeyWatch {
     }
 }
 
-impl Streaming {
+impl StreamingKeys {
     /// The stream, which ends when the key is revoked. A reader that has stopped reading does not see that:
     /// `cut` is told a moment later.
     pub(crate) fn until_revoked<S>(
         &self,
-        caller: Caller,
+        caller: CallerKey,
         told: S,
         cut: CancellationToken,
     ) -> UntilRevoked<S> {
@@ -123,7 +123,7 @@ impl Streaming {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Caller, Open>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<CallerKey, Open>> {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,19 +153,19 @@ impl Drop for Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::House;
+    use crate::testing::TestServer;
     use axum::{body::Body, extract::Request};
     use bytes::Bytes;
     use futures_util::stream;
-    use protocol::Stamp;
+    use protocol::Timestamp;
     use tokio::{
         task::JoinSet,
         time::{Instant, timeout},
     };
 
-    const AT: Stamp = Stamp::from_micros(1);
+    const AT: Timestamp = Timestamp::from_micros(1);
 
-    async fn opened(house: &House, path: &str, secret: &str) -> axum::body::BodyDataStream {
+    async fn opened(house: &TestServer, path: &str, secret: &str) -> axum::body::BodyDataStream {
         let request = Request::get(format!("{path}/events/stream")).header("x-api-key", secret);
         let response = house.whole(request.body(Body::empty()).expect("a request")).await;
         assert_eq!(response.status(), 200);
@@ -174,7 +174,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_revoked_keys_streams_end_and_no_others() {
-        let house = House::still().await;
+        let house = TestServer::still().await;
         let (mut watching, watch) = (JoinSet::new(), house.watch());
         watching.spawn(async move { watch.run().await });
         let path = format!("/v1/sessions/{}", crate::testing::id(&house.session(&[]).await));
@@ -211,11 +211,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_is_not_read_is_cut_at_the_look_after_and_one_that_is_read_is_not() {
-        let house = House::still().await;
+        let house = TestServer::still().await;
         let (store, workspace) = (house.engine().store().clone(), WorkspaceId::from_bits(1));
         let (key, secret) = keys::create(&store, workspace, "bad", AT, [1; 48]).await.expect("a key");
-        let caller = Caller(keys::hash(secret.expose()));
-        let streaming = Streaming::default();
+        let caller = CallerKey(keys::hash(secret.expose()));
+        let streaming = StreamingKeys::default();
         let mut watching = JoinSet::new();
         watching.spawn({
             let (streaming, store) = (streaming.clone(), store.clone());

@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, header},
 };
 use bytes::Bytes;
-use engine::Seldom;
+use engine::SeldomNotice;
 use hyper::{
     Request, Version,
     body::{Frame, Incoming, SizeHint},
@@ -33,9 +33,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::{
-    connections::{self, Connection, Connections, IDLE},
-    http2::{self, Pieces, Streams},
-    wire::{self, Wire},
+    connections::{self, IDLE, ServerConnection, ServerConnections},
+    http2::{self, StreamExecutor, StreamPieces},
+    wire::{self, ConnectionIo},
 };
 
 /// How long to wait when accepting fails, for example for want of file descriptors.
@@ -48,18 +48,18 @@ const PING: Duration = Duration::from_secs(limits::HTTP2_PING_S);
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+pub(crate) struct RequestPeer(pub(crate) SocketAddr);
 
 /// Serves `router` on `listener`, at most `room` connections at once, until `shutdown` is ready; then accepts
 /// no more, lets the requests under way end, and returns. Streams end when the engine stops, so stop it once
 /// `shutdown` is ready.
 pub async fn serve(listener: TcpListener, router: Router, room: usize, shutdown: impl Future<Output = ()>) {
     let stop = CancellationToken::new();
-    let all = Connections::new(room);
+    let all = ServerConnections::new(room);
     let mut serving = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     let builder = builder();
-    let failures = Seldom::every(REFUSED);
+    let failures = SeldomNotice::every(REFUSED);
     loop {
         while serving.try_join_next().is_some() {}
         let accepted = async {
@@ -91,8 +91,8 @@ pub async fn serve(listener: TcpListener, router: Router, room: usize, shutdown:
     while serving.join_next().await.is_some() {}
 }
 
-fn builder() -> Builder<Streams> {
-    let mut builder = Builder::new(Streams);
+fn builder() -> Builder<StreamExecutor> {
+    let mut builder = Builder::new(StreamExecutor);
     // No timer: [`driven`] bounds the time of a head, from the first byte on.
     // Who is done with sending may still read; the wire sees who is.
     builder.http1().half_close(true).header_read_timeout(None).max_buf_size(limits::HEAD_BYTES);
@@ -114,19 +114,19 @@ fn builder() -> Builder<Streams> {
 
 /// Serves one connection to its end.
 fn one(
-    builder: &Builder<Streams>,
+    builder: &Builder<StreamExecutor>,
     stop: &CancellationToken,
     router: Router,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: SocketAddr,
-    connection: Arc<Connection>,
+    connection: Arc<ServerConnection>,
 ) -> impl Future<Output = ()> + Send + 'static {
     let of = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {
         let http2 = request.version() == Version::HTTP_2;
         let under_way = of.request(http2);
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(RequestPeer(peer));
         request.extensions_mut().insert(Arc::clone(&of));
         let last = request.version() == Version::HTTP_11 && closes(request.headers());
         let answering = router.clone().oneshot(request);
@@ -146,7 +146,7 @@ fn one(
             }))
         }
     });
-    let wire = Wire::new(stream, Arc::clone(&connection));
+    let wire = ConnectionIo::new(stream, Arc::clone(&connection));
     let serving = builder.serve_connection(TokioIo::new(wire), service).into_owned();
     let stop = stop.clone();
     async move {
@@ -162,7 +162,7 @@ fn closes(headers: &HeaderMap) -> bool {
 }
 
 /// Counts a connection for as long as it is there.
-struct Open(Arc<Connection>);
+struct Open(Arc<ServerConnection>);
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -185,7 +185,7 @@ enum End {
 }
 
 /// Drives a connection until it ends or is to be let go, then lets it end.
-async fn driven<C, E>(serving: C, connection: &Arc<Connection>, stop: CancellationToken)
+async fn driven<C, E>(serving: C, connection: &Arc<ServerConnection>, stop: CancellationToken)
 where
     C: GracefulConnection<Error = E> + Future<Output = Result<(), E>>,
     E: std::fmt::Debug,
@@ -255,8 +255,8 @@ struct Told {
     /// Whether the body has come to its end.
     over: bool,
     /// Over HTTP/2: what was given of it.
-    pieces: Option<Arc<Pieces>>,
-    _under_way: connections::Request,
+    pieces: Option<Arc<StreamPieces>>,
+    _under_way: connections::OpenRequest,
 }
 
 impl HttpBody for Told {

@@ -63,7 +63,7 @@ async fn a_request_under_way_ends_before_the_server_does() {
 
 #[tokio::test]
 async fn a_request_knows_where_it_comes_from() {
-    let tell = |Extension(Peer(peer)): Extension<Peer>| async move { peer.to_string() };
+    let tell = |Extension(RequestPeer(peer)): Extension<RequestPeer>| async move { peer.to_string() };
     let router = Router::new().route("/peer", routing::get(tell));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -136,18 +136,18 @@ async fn who_speaks_tls_is_told_in_plain_http() {
 
 /// A server whose connections are pipes.
 struct Pipes {
-    all: Arc<Connections>,
+    all: Arc<ServerConnections>,
     router: Router,
     stop: CancellationToken,
     serving: JoinSet<()>,
     /// The one that was made last.
-    last: Option<Arc<Connection>>,
+    last: Option<Arc<ServerConnection>>,
 }
 
 impl Pipes {
     fn new(room: usize, router: Router) -> Self {
         let stop = CancellationToken::new();
-        Self { all: Connections::new(room), router, stop, serving: JoinSet::new(), last: None }
+        Self { all: ServerConnections::new(room), router, stop, serving: JoinSet::new(), last: None }
     }
 
     fn connect(&mut self, address: [u8; 4]) -> DuplexStream {
@@ -174,11 +174,11 @@ fn router(made: &Arc<AtomicUsize>) -> Router {
         });
         async { Body::from_stream(chunks) }
     };
-    let known = |Extension(connection): Extension<Arc<Connection>>| async move {
+    let known = |Extension(connection): Extension<Arc<ServerConnection>>| async move {
         connection.known();
         "word"
     };
-    let waits = |Extension(connection): Extension<Arc<Connection>>| async move {
+    let waits = |Extension(connection): Extension<Arc<ServerConnection>>| async move {
         connection.known();
         std::future::pending::<&str>().await
     };
@@ -186,9 +186,9 @@ fn router(made: &Arc<AtomicUsize>) -> Router {
         sleep(Duration::from_secs(5)).await;
         format!("{} bytes, and a word", body.len())
     };
-    let follows = |Extension(connection): Extension<Arc<Connection>>| async move {
+    let follows = |Extension(connection): Extension<Arc<ServerConnection>>| async move {
         let silence = Box::pin(stream::pending());
-        Body::from_stream(crate::sse::Beating::new(silence, connection.left().clone()))
+        Body::from_stream(crate::sse::BeatingRecords::new(silence, connection.left().clone()))
     };
     Router::new()
         .route("/later", routing::any(later))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::BoxError;
 use bytes::Bytes;
-use engine::{Fault, Feed, Frame, PreviewKind};
+use engine::{EngineFault, Feed, FeedFrame, PreviewKind};
 use futures_util::{
     Stream, StreamExt,
     stream::{self, BoxStream},
@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::unread::Records;
+use crate::unread::StreamRoom;
 
 /// What a stream says when there is nothing to say.
 const HEARTBEAT: &[u8] = b": keep-alive\n\n";
@@ -29,7 +29,7 @@ const BEAT: Duration = Duration::from_secs(limits::HEARTBEAT_S);
 const RECORD_BYTES: usize = 512;
 
 /// A feed as the records of an answer. One is made when the one before it was taken, and there is room.
-pub(crate) fn told(feed: Feed, records: Records) -> Told {
+pub(crate) fn told(feed: Feed, records: StreamRoom) -> StreamRecords {
     let told = stream::unfold(Some((feed, records)), |told| async {
         let (mut feed, records) = told?;
         match next(&mut feed, &records).await {
@@ -45,14 +45,19 @@ pub(crate) fn told(feed: Feed, records: Records) -> Told {
 
 /// The next record, once there is room for it. An event that has to wait for that does not lie about
 /// meanwhile, neither as it was read nor as it was written.
-async fn next(feed: &mut Feed, records: &Records) -> Result<Option<Result<Bytes, serde_json::Error>>, Fault> {
+async fn next(
+    feed: &mut Feed,
+    records: &StreamRoom,
+) -> Result<Option<Result<Bytes, serde_json::Error>>, EngineFault> {
     let mut room = None;
     loop {
         let Some(mut frame) = feed.next().await?.map(Some) else { return Ok(None) };
         while let Some(shown) = &frame {
             let event = match shown {
-                Frame::Event(event) | Frame::Queued(event) => Some(event).filter(|_| feed.told_of_much()),
-                Frame::Start { .. } | Frame::Delta { .. } => None,
+                FeedFrame::Event(event) | FeedFrame::Queued(event) => {
+                    Some(event).filter(|_| feed.told_of_much())
+                }
+                FeedFrame::Start { .. } | FeedFrame::Delta { .. } => None,
             };
             if let Some(record) = event.and_then(|event| records.lent(event)) {
                 return Ok(Some(Ok(record)));
@@ -71,13 +76,13 @@ async fn next(feed: &mut Feed, records: &Records) -> Result<Option<Result<Bytes,
 }
 
 /// The records of a stream.
-pub(crate) type Told = BoxStream<'static, Result<Bytes, BoxError>>;
+pub(crate) type StreamRecords = BoxStream<'static, Result<Bytes, BoxError>>;
 
 /// The records, with a heartbeat whenever there was none for a while, and when their reader sends no more:
 /// one that is only done with asking reads on, and one that is gone is noticed by the second. Of these the
 /// first comes at once, and the others ever more seldom.
-pub(crate) struct Beating {
-    told: Told,
+pub(crate) struct BeatingRecords {
+    told: StreamRecords,
     /// Ready when the reader sends no more; `None`: it was.
     left: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// How long it may be silent.
@@ -88,8 +93,8 @@ pub(crate) struct Beating {
     alarm: Pin<Box<Sleep>>,
 }
 
-impl Beating {
-    pub(crate) fn new(told: Told, left: CancellationToken) -> Self {
+impl BeatingRecords {
+    pub(crate) fn new(told: StreamRecords, left: CancellationToken) -> Self {
         let left = Some(Box::pin(left.cancelled_owned()));
         Self { told, left, pause: BEAT, last: Instant::now(), alarm: Box::pin(sleep(BEAT)) }
     }
@@ -101,7 +106,7 @@ impl Beating {
     }
 }
 
-impl Stream for Beating {
+impl Stream for BeatingRecords {
     type Item = Result<Bytes, BoxError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -126,23 +131,23 @@ impl Stream for Beating {
 }
 
 /// One frame as a record. Only what moves the reader's cursor has an `id:` line.
-fn record(frame: &Frame) -> Result<Bytes, serde_json::Error> {
+fn record(frame: &FeedFrame) -> Result<Bytes, serde_json::Error> {
     let mut record = Vec::with_capacity(RECORD_BYTES);
     record.extend_from_slice(b"event: message\n");
     match frame {
-        Frame::Event(event) => {
+        FeedFrame::Event(event) => {
             writeln!(record, "id: {}", event.id).map_err(serde_json::Error::io)?;
             data::<Event>(&mut record, event)?;
         }
-        Frame::Queued(event) => data::<Event>(&mut record, event)?,
-        Frame::Start { event, kind } => {
+        FeedFrame::Queued(event) => data::<Event>(&mut record, event)?,
+        FeedFrame::Start { event, kind } => {
             let kind = match kind {
                 PreviewKind::Message => "agent.message",
                 PreviewKind::Thinking => "agent.thinking",
             };
             data(&mut record, &json!({"type": "event_start", "event": {"type": kind, "id": event}}))?;
         }
-        Frame::Delta { event, index, text } => {
+        FeedFrame::Delta { event, index, text } => {
             let content = json!({"type": "text", "text": &**text});
             let delta = json!({"type": "content_delta", "index": index, "content": content});
             data(&mut record, &json!({"type": "event_delta", "event_id": event, "delta": delta}))?;
@@ -162,16 +167,16 @@ fn data<T: serde::Serialize>(record: &mut Vec<u8>, value: &T) -> Result<(), serd
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::{EventId, Stamp, content::Block, event::Body as Said};
+    use protocol::{EventId, Timestamp, content::ContentBlock, event::Body as Said};
     use std::sync::Arc;
     use tokio::time::Instant;
 
-    fn text(frame: &Frame) -> String {
+    fn text(frame: &FeedFrame) -> String {
         String::from_utf8(record(frame).unwrap().to_vec()).unwrap()
     }
 
-    fn message(processed_at: Option<Stamp>) -> Arc<Event> {
-        let body = Said::UserMessage { content: vec![Block::text("a\nb")] };
+    fn message(processed_at: Option<Timestamp>) -> Arc<Event> {
+        let body = Said::UserMessage { content: vec![ContentBlock::text("a\nb")] };
         Arc::new(Event { id: EventId::from_bits(0), processed_at, body })
     }
 
@@ -179,14 +184,14 @@ mod tests {
     fn a_processed_event_has_an_id_line_and_a_queued_one_has_none() {
         let said = r#""type":"user.message","content":[{"type":"text","text":"a\nb"}]"#;
         assert_eq!(
-            text(&Frame::Event(message(Some(Stamp::from_micros(1))))),
+            text(&FeedFrame::Event(message(Some(Timestamp::from_micros(1))))),
             format!(
                 "event: message\nid: sevt_1111111111111111111111\ndata: {{\"id\":\"sevt_1111111111111111111111\",\
                  \"processed_at\":\"1970-01-01T00:00:00.000001Z\",{said}}}\n\n"
             )
         );
         assert_eq!(
-            text(&Frame::Queued(message(None))),
+            text(&FeedFrame::Queued(message(None))),
             format!(
                 "event: message\ndata: {{\"id\":\"sevt_1111111111111111111111\",\"processed_at\":null,{said}}}\n\n"
             )
@@ -197,19 +202,19 @@ mod tests {
     fn previews_have_the_published_shape() {
         let event = EventId::from_bits(0);
         assert_eq!(
-            text(&Frame::Start { event, kind: PreviewKind::Thinking }),
+            text(&FeedFrame::Start { event, kind: PreviewKind::Thinking }),
             "event: message\ndata: {\"type\":\"event_start\",\"event\":{\"type\":\"agent.thinking\",\
              \"id\":\"sevt_1111111111111111111111\"}}\n\n"
         );
         assert_eq!(
-            text(&Frame::Delta { event, index: 1, text: "hi".into() }),
+            text(&FeedFrame::Delta { event, index: 1, text: "hi".into() }),
             "event: message\ndata: {\"type\":\"event_delta\",\"event_id\":\"sevt_1111111111111111111111\",\
              \"delta\":{\"type\":\"content_delta\",\"index\":1,\"content\":{\"type\":\"text\",\"text\":\"hi\"}}}\n\n"
         );
     }
 
     /// Milliseconds between what comes and what came before it.
-    async fn pause(told: &mut Beating, what: &[u8]) -> u128 {
+    async fn pause(told: &mut BeatingRecords, what: &[u8]) -> u128 {
         let before = Instant::now();
         assert_eq!(told.next().await.unwrap().unwrap(), what);
         before.elapsed().as_millis()
@@ -220,7 +225,7 @@ mod tests {
         let left = CancellationToken::new();
         let (said, says) = tokio::sync::mpsc::channel(1);
         let records = stream::unfold(says, |mut says| async move { Some((says.recv().await?, says)) });
-        let mut told = Beating::new(records.boxed(), left.clone());
+        let mut told = BeatingRecords::new(records.boxed(), left.clone());
         for _ in 0..3 {
             assert_eq!(pause(&mut told, HEARTBEAT).await, 10_000, "who may ask on is not tried");
         }
@@ -242,7 +247,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(25)).await;
             (n < 2).then(|| (Ok(Bytes::from(n.to_string())), n + 1))
         });
-        let beating = Beating::new(records.boxed(), CancellationToken::new());
+        let beating = BeatingRecords::new(records.boxed(), CancellationToken::new());
         let told: Vec<_> = beating.map(Result::unwrap).collect().await;
         let beat = Bytes::from_static(HEARTBEAT);
         let expected = [&beat, &beat, &Bytes::from("0"), &beat, &beat, &Bytes::from("1"), &beat, &beat];

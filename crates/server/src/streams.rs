@@ -9,11 +9,11 @@ use std::task::{Context, Poll};
 use futures_util::{Stream, StreamExt as _};
 use protocol::{error::ErrorKind, limits, parse};
 
-use crate::{auth::Caller, error::Problem};
+use crate::{auth::CallerKey, error::ApiProblem};
 
 /// The streams of all keys.
 #[derive(Debug)]
-pub(crate) struct Streams {
+pub(crate) struct OpenStreams {
     all: usize,
     of_a_key: usize,
     open: Mutex<Open>,
@@ -22,24 +22,24 @@ pub(crate) struct Streams {
 #[derive(Debug, Default)]
 struct Open {
     all: usize,
-    keys: BTreeMap<Caller, usize>,
+    keys: BTreeMap<CallerKey, usize>,
 }
 
 /// One of them, counted for as long as it is there.
 #[derive(Debug)]
-pub(crate) struct Counted<S> {
+pub(crate) struct CountedStream<S> {
     told: S,
-    _place: Place,
+    _place: StreamPlace,
 }
 
 /// What one stream holds.
 #[derive(Debug)]
-pub(crate) struct Place {
-    streams: Arc<Streams>,
-    caller: Caller,
+pub(crate) struct StreamPlace {
+    streams: Arc<OpenStreams>,
+    caller: CallerKey,
 }
 
-impl Streams {
+impl OpenStreams {
     /// For a server that has so many connections.
     pub(crate) fn new(connections: usize) -> Arc<Self> {
         let part = |of| connections.saturating_sub(connections.div_ceil(of)).max(1);
@@ -52,9 +52,9 @@ impl Streams {
     ///
     /// # Errors
     /// 429 when the key has as many as one may have, 529 when all keys together have.
-    pub(crate) fn place(self: &Arc<Self>, caller: Caller) -> Result<Place, Problem> {
+    pub(crate) fn place(self: &Arc<Self>, caller: CallerKey) -> Result<StreamPlace, ApiProblem> {
         let refused = |kind, message: String| {
-            Err(Problem { wait_s: Some(limits::STREAM_WAIT_S), ..Problem::new(kind, message) })
+            Err(ApiProblem { wait_s: Some(limits::STREAM_WAIT_S), ..ApiProblem::new(kind, message) })
         };
         let mut open = self.lock();
         let own = open.keys.get(&caller).copied().unwrap_or_default();
@@ -79,7 +79,7 @@ impl Streams {
         open.all += 1;
         open.keys.insert(caller, own + 1);
         drop(open);
-        Ok(Place { streams: Arc::clone(self), caller })
+        Ok(StreamPlace { streams: Arc::clone(self), caller })
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -87,14 +87,14 @@ impl Streams {
     }
 }
 
-impl Place {
+impl StreamPlace {
     /// The stream, which has this place until it is dropped.
-    pub(crate) fn of<S>(self, told: S) -> Counted<S> {
-        Counted { told, _place: self }
+    pub(crate) fn of<S>(self, told: S) -> CountedStream<S> {
+        CountedStream { told, _place: self }
     }
 }
 
-impl<S: Stream + Unpin> Stream for Counted<S> {
+impl<S: Stream + Unpin> Stream for CountedStream<S> {
     type Item = S::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
@@ -102,7 +102,7 @@ impl<S: Stream + Unpin> Stream for Counted<S> {
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamPlace {
     fn drop(&mut self) {
         let mut open = self.streams.lock();
         open.all -= 1;
@@ -119,11 +119,11 @@ mod tests {
 
     #[test]
     fn neither_one_key_nor_all_have_all_connections_for_their_streams() {
-        let streams = Streams::new(16);
-        let key = |n: u8| Caller([n; 32]);
-        let mut places: Vec<Place> = Vec::new();
+        let streams = OpenStreams::new(16);
+        let key = |n: u8| CallerKey([n; 32]);
+        let mut places: Vec<StreamPlace> = Vec::new();
         let mut told = |caller| {
-            let status = |told: Problem| (told.status.as_u16(), told.wait_s.is_some());
+            let status = |told: ApiProblem| (told.status.as_u16(), told.wait_s.is_some());
             streams.place(caller).map(|place| places.push(place)).map_err(status)
         };
         let opened: Vec<_> = (0..9).map(|_| told(key(1))).collect();

@@ -15,7 +15,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use crate::{connections::Connection, slips::tls};
+use crate::{connections::ServerConnection, slips::tls};
 
 /// How long a peer may take nothing of what there is for it.
 pub(crate) const STALLED: Duration = Duration::from_secs(limits::STALLED_S);
@@ -28,9 +28,9 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A stream of bytes that tells its connection what happens on it, and ends where a write stalls.
 #[derive(Debug)]
-pub(crate) struct Wire<S> {
+pub(crate) struct ConnectionIo<S> {
     stream: S,
-    connection: Arc<Connection>,
+    connection: Arc<ServerConnection>,
     stall: Option<Pin<Box<Sleep>>>,
     /// What was read before it was asked for.
     ahead: Bytes,
@@ -40,8 +40,8 @@ pub(crate) struct Wire<S> {
     spoken: bool,
 }
 
-impl<S> Wire<S> {
-    pub(crate) fn new(stream: S, connection: Arc<Connection>) -> Self {
+impl<S> ConnectionIo<S> {
+    pub(crate) fn new(stream: S, connection: Arc<ServerConnection>) -> Self {
         Self { stream, connection, stall: None, ahead: Bytes::new(), ended: false, spoken: false }
     }
 
@@ -64,7 +64,7 @@ impl<S> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> Wire<S> {
+impl<S: AsyncRead + Unpin> ConnectionIo<S> {
     /// Looks whether the peer is there still while it is answered: nobody reads then, and an answer may be
     /// silent for long. Asked whenever the connection is.
     fn look(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -87,7 +87,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Wire<S> {
+impl<S: AsyncWrite + Unpin> ConnectionIo<S> {
     /// Tells a peer that speaks TLS what it speaks to, as well as can be: in plain HTTP, if there is room.
     fn tell_of_tls(&mut self, cx: &mut Context<'_>) -> io::Error {
         self.connection.speaks_tls();
@@ -101,7 +101,7 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ConnectionIo<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -126,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ConnectionIo<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.bounded(cx, polled)

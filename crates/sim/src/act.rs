@@ -1,8 +1,8 @@
 //! Everything that can be done to a thread, where it can be done, and what the law says of it.
 
-use crate::size::Size;
+use crate::size::LifeSize;
 use crate::state::{Role, State, names};
-use crate::team::reading::{Printed, Reading, Thread};
+use crate::team::reading::{PrintedThread, TeamReading, ThreadReading};
 
 names! {
     /// What can be done. Most are done to one thread.
@@ -128,7 +128,7 @@ names! {
 
 /// What was done with an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum InputVerdict {
     /// It happened.
     Accepted,
     /// It was refused; nothing happened.
@@ -137,7 +137,7 @@ pub enum Verdict {
 
 /// Whether a cell of the table must be lit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cell {
+pub enum TableCell {
     /// It cannot be done there.
     Never,
     /// It happens, but too seldom to ask for.
@@ -148,25 +148,25 @@ pub enum Cell {
 
 impl Act {
     /// Whether a thread of this role may be in this state in such a life, and the act be done to it there.
-    pub fn cell(self, size: Size, role: Role, state: State) -> Cell {
+    pub fn cell(self, size: LifeSize, role: Role, state: State) -> TableCell {
         if size.alone() {
             let nobody = role == Role::Child || state.waits() || state.ended() || self.of_team();
-            return if nobody || !self.alone(state) { Cell::Never } else { Cell::Must };
+            return if nobody || !self.alone(state) { TableCell::Never } else { TableCell::Must };
         }
         let nobody = match role {
             Role::Primary => state.ended(),
             Role::Child => state == State::Exhausted || self.whole(),
         };
         if nobody || matches!(self, Self::ConfirmUnknown | Self::VerdictInterrupt) {
-            return Cell::Never;
+            return TableCell::Never;
         }
         // A child that leads children of its own is met in few lives.
         let deep = role == Role::Child && (state.waits() || state.over() || state == State::RetryQueued);
         // Of what needs the client in more than one way, each act is asked for of a thread alone.
         let fine = matches!(state, State::CallingMore | State::AskedCalling | State::RunningCalling);
         match self.in_team(role, state) {
-            Cell::Must if deep || fine || state == State::Deleted => Cell::May,
-            cell @ (Cell::Never | Cell::May | Cell::Must) => cell,
+            TableCell::Must if deep || fine || state == State::Deleted => TableCell::May,
+            cell @ (TableCell::Never | TableCell::May | TableCell::Must) => cell,
         }
     }
 
@@ -211,51 +211,51 @@ impl Act {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
-    const fn in_team(self, role: Role, state: State) -> Cell {
-        let leads = if matches!(role, Role::Primary) { Cell::Must } else { Cell::May };
+    const fn in_team(self, role: Role, state: State) -> TableCell {
+        let leads = if matches!(role, Role::Primary) { TableCell::Must } else { TableCell::May };
         match self {
-            _ if self.answers() => only(state.asks(), Cell::Must),
+            _ if self.answers() => only(state.asks(), TableCell::Must),
             Self::Create | Self::Agent | Self::Send | Self::List => only(state.asks(), leads),
-            Self::Report => only(state.asks() && matches!(role, Role::Child), Cell::Must),
-            Self::Ran if state.runs() => Cell::Must,
-            Self::Ran => only(state.waits(), Cell::May),
-            Self::RanEarly if state.blocked() => Cell::Must,
+            Self::Report => only(state.asks() && matches!(role, Role::Child), TableCell::Must),
+            Self::Ran if state.runs() => TableCell::Must,
+            Self::Ran => only(state.waits(), TableCell::May),
+            Self::RanEarly if state.blocked() => TableCell::Must,
             Self::Result | Self::ResultInterrupt if state.blocked() => {
                 if state.asks_client() {
-                    Cell::Must
+                    TableCell::Must
                 } else {
-                    Cell::May
+                    TableCell::May
                 }
             }
             Self::Allow | Self::Deny if state.blocked() => {
                 if state.asks_person() {
-                    Cell::Must
+                    TableCell::Must
                 } else {
-                    Cell::May
+                    TableCell::May
                 }
             }
             Self::RanEarly | Self::Result | Self::Allow | Self::Deny | Self::ResultInterrupt => {
-                only(state.waits() || state.runs(), Cell::May)
+                only(state.waits() || state.runs(), TableCell::May)
             }
-            Self::Wake | Self::WakeEarly => only(state.retries(), Cell::Must),
-            Self::AllResults => only(!state.over(), Cell::May),
+            Self::Wake | Self::WakeEarly => only(state.retries(), TableCell::Must),
+            Self::AllResults => only(!state.over(), TableCell::May),
             Self::ResultAgain | Self::ResultOther | Self::VerdictAgain => match state {
-                State::Idle | State::Asking | State::Ended => Cell::Must,
-                _ => Cell::May,
+                State::Idle | State::Asking | State::Ended => TableCell::Must,
+                _ => TableCell::May,
             },
-            Self::Any | Self::InterruptBoth if state.over() => Cell::May,
-            _ => Cell::Must,
+            Self::Any | Self::InterruptBoth if state.over() => TableCell::May,
+            _ => TableCell::Must,
         }
     }
 
     /// What the law says of it, by the reading, when it is done to this thread; `None` where that depends.
     #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
-    pub(crate) fn law(self, reading: &Reading, thread: &Thread) -> Option<Verdict> {
-        let (yes, no) = (Some(Verdict::Accepted), Some(Verdict::Refused));
+    pub(crate) fn law(self, reading: &TeamReading, thread: &ThreadReading) -> Option<InputVerdict> {
+        let (yes, no) = (Some(InputVerdict::Accepted), Some(InputVerdict::Refused));
         let unless = |refused: bool| if refused { no } else { yes };
         let over = reading.over();
         let session = reading.session();
-        let needs = matches!(session, Printed::Needs(_));
+        let needs = matches!(session, PrintedThread::Needs(_));
         match self {
             Self::StaleAnswer
             | Self::StaleFailure
@@ -291,6 +291,6 @@ impl Act {
     }
 }
 
-const fn only(possible: bool, cell: Cell) -> Cell {
-    if possible { cell } else { Cell::Never }
+const fn only(possible: bool, cell: TableCell) -> TableCell {
+    if possible { cell } else { TableCell::Never }
 }

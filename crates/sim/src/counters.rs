@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::EventId;
 
-use crate::desk::reads;
+use crate::call_ledger::reads;
 use crate::law::law;
 
 /// See the file.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
+pub(crate) struct CountersReferee {
     begun: BTreeMap<EventId, u64>,
     runs: BTreeSet<EventId>,
 }
 
-impl Counters {
+impl CountersReferee {
     /// A call begins to run.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_second_beginning_is_objected_to_unless_it_only_reads() {
-        let mut counters = Counters::default();
+        let mut counters = CountersReferee::default();
         assert_eq!(counters.begin(id(1), "bash"), Ok(()));
         assert_eq!(counters.begin(id(2), "read"), Ok(()));
         assert!(counters.begin(id(2), "read").is_err());

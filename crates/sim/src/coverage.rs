@@ -3,20 +3,20 @@
 
 use std::fmt::Write as _;
 
-use crate::act::{Act, Cell, Verdict};
-use crate::size::Size;
+use crate::act::{Act, InputVerdict, TableCell};
+use crate::size::LifeSize;
 use crate::state::{Role, State};
 
 /// How often each act was accepted and refused of a thread of each role in each state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Coverage {
-    size: Size,
+pub struct ActCoverage {
+    size: LifeSize,
     cells: Vec<[u64; 2]>,
 }
 
-impl Coverage {
+impl ActCoverage {
     /// A table of lives of this size, of which every cell is dark.
-    pub fn new(size: Size) -> Self {
+    pub fn new(size: LifeSize) -> Self {
         Self { size, cells: vec![[0; 2]; Role::ALL.len() * State::ALL.len() * Act::ALL.len()] }
     }
 
@@ -29,11 +29,11 @@ impl Coverage {
     }
 
     /// Counts one act.
-    pub fn count(&mut self, role: Role, state: State, act: Act, verdict: Verdict) {
+    pub fn count(&mut self, role: Role, state: State, act: Act, verdict: InputVerdict) {
         if let Some([accepted, refused]) = self.cells.get_mut(Self::place(role, state, act)) {
             match verdict {
-                Verdict::Accepted => *accepted += 1,
-                Verdict::Refused => *refused += 1,
+                InputVerdict::Accepted => *accepted += 1,
+                InputVerdict::Refused => *refused += 1,
             }
         }
     }
@@ -51,7 +51,7 @@ impl Coverage {
         let mut dark = Vec::new();
         for role in Role::ALL.iter().copied() {
             for state in State::ALL.iter().copied() {
-                let must = |act: &Act| act.cell(self.size, role, state) == Cell::Must;
+                let must = |act: &Act| act.cell(self.size, role, state) == TableCell::Must;
                 let unlit = Act::ALL
                     .iter()
                     .copied()
@@ -68,7 +68,7 @@ impl Coverage {
     pub fn table(&self) -> String {
         let mut text = String::new();
         for role in Role::ALL.iter().copied() {
-            let known = |state: State, act: Act| act.cell(self.size, role, state) != Cell::Never;
+            let known = |state: State, act: Act| act.cell(self.size, role, state) != TableCell::Never;
             let states: Vec<State> = State::ALL
                 .iter()
                 .copied()
@@ -94,8 +94,8 @@ impl Coverage {
 
     fn shown(&self, role: Role, state: State, act: Act) -> String {
         match (self.cell(role, state, act), act.cell(self.size, role, state)) {
-            ([0, 0], Cell::Never | Cell::May) => "·".into(),
-            ([0, 0], Cell::Must) => "DARK".into(),
+            ([0, 0], TableCell::Never | TableCell::May) => "·".into(),
+            ([0, 0], TableCell::Must) => "DARK".into(),
             ([accepted, 0], _) => format!("{accepted}+"),
             ([0, refused], _) => format!("{refused}-"),
             ([accepted, refused], _) => format!("{accepted}+ {refused}-"),
@@ -110,17 +110,17 @@ mod tests {
     #[test]
     fn a_cell_is_dark_until_it_is_counted_and_an_impossible_one_never_is() {
         for (size, role, act) in
-            [(Size::Small, Role::Primary, Act::Interrupt), (Size::Team, Role::Child, Act::Archive)]
+            [(LifeSize::Small, Role::Primary, Act::Interrupt), (LifeSize::Team, Role::Child, Act::Archive)]
         {
             let cell = |act| (role, State::Calling, act);
-            let mut coverage = Coverage::new(size);
+            let mut coverage = ActCoverage::new(size);
             assert!(coverage.dark().contains(&cell(act)));
             assert!(!coverage.dark().contains(&cell(Act::Text)));
-            let mut other = Coverage::new(size);
-            other.count(role, State::Calling, act, Verdict::Accepted);
+            let mut other = ActCoverage::new(size);
+            other.count(role, State::Calling, act, InputVerdict::Accepted);
             coverage.add(&other);
             coverage.add(&other);
-            coverage.count(role, State::Calling, act, Verdict::Refused);
+            coverage.count(role, State::Calling, act, InputVerdict::Refused);
             assert!(!coverage.dark().contains(&cell(act)));
             assert!(coverage.table().contains("2+ 1-"));
         }
@@ -128,8 +128,8 @@ mod tests {
 
     #[test]
     fn what_such_a_life_does_not_know_is_in_no_table() {
-        let table = Coverage::new(Size::Wide).table();
+        let table = ActCoverage::new(LifeSize::Wide).table();
         assert!(!table.contains("child") && !table.contains("send_to_agent") && !table.contains("waits"));
-        assert!(Coverage::new(Size::Team).table().contains("\nsend_to_parent "));
+        assert!(ActCoverage::new(LifeSize::Team).table().contains("\nsend_to_parent "));
     }
 }

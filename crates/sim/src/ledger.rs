@@ -1,13 +1,13 @@
 //! What a client was told is accepted, against what its commit says.
 
 use protocol::EventId;
-use protocol::event::Verdict;
+use protocol::event::ConfirmationVerdict;
 use protocol::input::ClientEvent;
 
-use crate::line::Line;
+use crate::line::LogLine;
 
 /// Each accepted event stands in its commit: once as what it is, at most once as queued before.
-pub(crate) fn judge(events: &[ClientEvent], accepted: &[EventId], lines: &[Line]) -> Result<(), String> {
+pub(crate) fn judge(events: &[ClientEvent], accepted: &[EventId], lines: &[LogLine]) -> Result<(), String> {
     if events.len() != accepted.len() {
         return Err(format!("ledger: {} events, {} accepted", events.len(), accepted.len()));
     }
@@ -19,7 +19,7 @@ pub(crate) fn judge(events: &[ClientEvent], accepted: &[EventId], lines: &[Line]
             ClientEvent::CustomResult { content, .. } => ("user.custom_tool_result", content.as_ref()),
         };
         let content = content.and_then(|content| serde_json::to_value(content).ok());
-        let here: Vec<&Line> = lines.iter().filter(|line| line.id == Some(*id)).collect();
+        let here: Vec<&LogLine> = lines.iter().filter(|line| line.id == Some(*id)).collect();
         let done = here.iter().filter(|line| line.kind == kind).count();
         let queued = here.iter().filter(|line| line.kind == "note.queued").count();
         let queues = kind == "user.message";
@@ -27,7 +27,7 @@ pub(crate) fn judge(events: &[ClientEvent], accepted: &[EventId], lines: &[Line]
             done + queued == here.len() && done <= 1 && queued <= usize::from(queues) && !here.is_empty();
         let said = verdict(event);
         let changed =
-            |line: &&&Line| line.content != content || (line.verdict.as_str(), &line.deny_message) != said;
+            |line: &&&LogLine| line.content != content || (line.verdict.as_str(), &line.deny_message) != said;
         if !counted || here.iter().any(|line| changed(&line)) {
             return Err(format!("ledger: {event:?} was accepted as {id} and stands in the log as {here:?}"));
         }
@@ -38,8 +38,12 @@ pub(crate) fn judge(events: &[ClientEvent], accepted: &[EventId], lines: &[Line]
 /// What a client's event says of a call, and why.
 fn verdict(event: &ClientEvent) -> (&'static str, &Option<String>) {
     match event {
-        ClientEvent::Confirmation { verdict: Verdict::Allow, deny_message, .. } => ("allow", deny_message),
-        ClientEvent::Confirmation { verdict: Verdict::Deny, deny_message, .. } => ("deny", deny_message),
+        ClientEvent::Confirmation { verdict: ConfirmationVerdict::Allow, deny_message, .. } => {
+            ("allow", deny_message)
+        }
+        ClientEvent::Confirmation { verdict: ConfirmationVerdict::Deny, deny_message, .. } => {
+            ("deny", deny_message)
+        }
         ClientEvent::Message { .. } | ClientEvent::Interrupt { .. } | ClientEvent::CustomResult { .. } => {
             ("", &None)
         }
@@ -48,23 +52,23 @@ fn verdict(event: &ClientEvent) -> (&'static str, &Option<String>) {
 
 #[cfg(test)]
 mod tests {
-    use protocol::content::Block;
+    use protocol::content::ContentBlock;
 
     use super::*;
     use crate::referee::testing::{event, id};
 
     fn said() -> ClientEvent {
-        ClientEvent::Message { content: vec![Block::text("hi")] }
+        ClientEvent::Message { content: vec![ContentBlock::text("hi")] }
     }
 
-    fn stands(kind: &str) -> Line {
-        let content = serde_json::to_value([Block::text("hi")]).ok();
-        Line { content, ..event(1, kind) }
+    fn stands(kind: &str) -> LogLine {
+        let content = serde_json::to_value([ContentBlock::text("hi")]).ok();
+        LogLine { content, ..event(1, kind) }
     }
 
     #[test]
     fn an_accepted_message_that_is_lost_doubled_or_changed_is_objected_to() {
-        let judged = |lines: &[Line]| judge(&[said()], &[id(1)], lines);
+        let judged = |lines: &[LogLine]| judge(&[said()], &[id(1)], lines);
         assert_eq!(judged(&[stands("user.message")]), Ok(()));
         assert_eq!(judged(&[stands("note.queued"), stands("user.message")]), Ok(()));
         assert!(judged(&[]).is_err());

@@ -2,19 +2,19 @@
 //! judge from the log alone.
 
 pub mod act;
+pub mod act_weights;
+pub(crate) mod agent_tools;
+pub(crate) mod call_ledger;
 pub(crate) mod client;
 pub(crate) mod counters;
 pub mod coverage;
-pub(crate) mod desk;
 pub mod dice;
 pub mod engine_storm;
-pub(crate) mod kit;
 pub(crate) mod law;
 pub(crate) mod ledger;
 pub mod life;
 pub mod line;
 pub mod model;
-pub mod mood;
 pub(crate) mod outcome;
 pub mod referee;
 pub mod size;

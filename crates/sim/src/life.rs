@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kernel::{Change, Input, Want};
-use protocol::parse::Given;
-use protocol::prompt::Answer;
-use protocol::{EventId, Stamp, ThreadId, limits};
+use kernel::{Input, SessionChange, Want};
+use protocol::parse::GivenField;
+use protocol::prompt::ModelAnswer;
+use protocol::{EventId, ThreadId, Timestamp, limits};
 
-use crate::act::{Act, Verdict};
-use crate::coverage::Coverage;
+use crate::act::{Act, InputVerdict};
+use crate::act_weights::ActWeights;
+use crate::coverage::ActCoverage;
 use crate::dice::Dice;
-use crate::mood::Mood;
-use crate::size::Size;
+use crate::size::LifeSize;
 use crate::state::{Role, State};
-use crate::team::line::Line;
-use crate::team::reading::Printed;
-use crate::world::{PRIMARY, World};
+use crate::team::line::TeamLine;
+use crate::team::reading::PrintedThread;
+use crate::world::{PRIMARY, StormWorld};
 use crate::{client, model, team};
 
 /// Steps that a session is given to come to rest once nobody disturbs it, and some more for what is queued.
@@ -26,7 +26,7 @@ const AFTERLIFE: u64 = 10;
 
 /// A life that broke a law.
 #[derive(Debug)]
-pub struct Broken<L = Line> {
+pub struct BrokenLife<L = TeamLine> {
     /// The referee and its sentence.
     pub why: String,
     /// The log up to there.
@@ -35,7 +35,7 @@ pub struct Broken<L = Line> {
 
 /// What a life left behind.
 #[derive(Debug)]
-pub struct Lived<L = Line> {
+pub struct LivedLife<L = TeamLine> {
     /// The log as its store would keep it, one body a commit.
     pub bodies: Vec<Vec<u8>>,
     /// The log as lines.
@@ -46,19 +46,19 @@ pub struct Lived<L = Line> {
 ///
 /// # Errors
 /// The law that it broke.
-pub fn live(seed: u64, size: Size, coverage: &mut Coverage) -> Result<Lived, Box<Broken>> {
+pub fn live(seed: u64, size: LifeSize, coverage: &mut ActCoverage) -> Result<LivedLife, Box<BrokenLife>> {
     let mut dice = Dice::new(seed);
-    let mood = Mood::of(&mut dice, size);
+    let mood = ActWeights::of(&mut dice, size);
     let messages = if size.alone() && dice.once_in(4) { 1 + dice.below(3) } else { 0 };
-    let opened = World::open(dice, size, messages);
-    let mut world = opened.map_err(|why| Box::new(Broken { why, log: Vec::new() }))?;
+    let opened = StormWorld::open(dice, size, messages);
+    let mut world = opened.map_err(|why| Box::new(BrokenLife { why, log: Vec::new() }))?;
     match steps(&mut world, mood, coverage) {
-        Ok(()) => Ok(Lived { bodies: world.bodies().to_vec(), log: world.log }),
-        Err(why) => Err(Box::new(Broken { why, log: world.log })),
+        Ok(()) => Ok(LivedLife { bodies: world.bodies().to_vec(), log: world.log }),
+        Err(why) => Err(Box::new(BrokenLife { why, log: world.log })),
     }
 }
 
-fn steps(world: &mut World, mood: Mood, coverage: &mut Coverage) -> Result<(), String> {
+fn steps(world: &mut StormWorld, mood: ActWeights, coverage: &mut ActCoverage) -> Result<(), String> {
     let size = world.size;
     let mut left = size.steps();
     while left > 0 {
@@ -79,7 +79,7 @@ fn steps(world: &mut World, mood: Mood, coverage: &mut Coverage) -> Result<(), S
 }
 
 /// What is done next, to which thread.
-fn choice(world: &mut World, mood: Mood, closing: bool) -> Option<(ThreadId, Act)> {
+fn choice(world: &mut StormWorld, mood: ActWeights, closing: bool) -> Option<(ThreadId, Act)> {
     let mut acts: Vec<((ThreadId, Act), u64)> = Vec::new();
     for thread in &world.reading.threads {
         let what = (Role::of(thread), State::of(&world.reading, thread));
@@ -90,7 +90,12 @@ fn choice(world: &mut World, mood: Mood, closing: bool) -> Option<(ThreadId, Act
 }
 
 /// Does it; false when there is nothing to do it to.
-fn step(world: &mut World, thread: ThreadId, act: Act, coverage: &mut Coverage) -> Result<bool, String> {
+fn step(
+    world: &mut StormWorld,
+    thread: ThreadId,
+    act: Act,
+    coverage: &mut ActCoverage,
+) -> Result<bool, String> {
     let Some(known) = world.reading.thread(thread) else { return Ok(false) };
     let (role, state) = (Role::of(known), State::of(&world.reading, known));
     let law = act.law(&world.reading, known);
@@ -102,12 +107,12 @@ fn step(world: &mut World, thread: ThreadId, act: Act, coverage: &mut Coverage) 
 }
 
 /// Nobody disturbs the session any more: its wants are served and its calls answered until it rests.
-fn rest(world: &mut World) -> Result<(), String> {
+fn rest(world: &mut StormWorld) -> Result<(), String> {
     world.judge_histories()?;
     let queued: usize = world.reading.threads.iter().map(|thread| thread.queue.len()).sum();
     for _ in 0..PATIENCE + queued {
         let job = world.jobs.iter().next().cloned();
-        let needs = matches!(world.reading.session(), Printed::Needs(_));
+        let needs = matches!(world.reading.session(), PrintedThread::Needs(_));
         let (thread, act) = match job {
             Some(Want::Ask { thread, .. }) => (thread, Act::Text),
             Some(Want::Run { thread, .. }) => (thread, Act::Ran),
@@ -118,7 +123,7 @@ fn rest(world: &mut World) -> Result<(), String> {
         let Some((input, at)) = input(world, thread, act)? else {
             return Err(format!("rest: stuck at {act:?}"));
         };
-        if world.commit(input, at)? == Verdict::Refused {
+        if world.commit(input, at)? == InputVerdict::Refused {
             return Err(format!("rest: {act:?} of {thread} was refused"));
         }
     }
@@ -126,7 +131,7 @@ fn rest(world: &mut World) -> Result<(), String> {
 }
 
 /// Nothing is left undone in a session that rests.
-fn rested(world: &World) -> Result<(), String> {
+fn rested(world: &StormWorld) -> Result<(), String> {
     if world.reading.over() {
         return Ok(());
     }
@@ -141,7 +146,11 @@ fn rested(world: &World) -> Result<(), String> {
 
 /// The input that does `act` to this thread, and its time; `None` when there is nothing to do it to.
 #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
-pub(crate) fn input(world: &mut World, thread: ThreadId, act: Act) -> Result<Option<(Input, Stamp)>, String> {
+pub(crate) fn input(
+    world: &mut StormWorld,
+    thread: ThreadId,
+    act: Act,
+) -> Result<Option<(Input, Timestamp)>, String> {
     let now = world.now;
     let input = match act {
         Act::FailAgain | Act::FailForever | Act::FailNamed => {
@@ -185,8 +194,12 @@ pub(crate) fn input(world: &mut World, thread: ThreadId, act: Act) -> Result<Opt
         }
         Act::Rename => Some(Input::Update(world.voice.rename(&mut world.dice))),
         Act::Retool => {
-            let tools = Given::Value(world.other_kit().tools());
-            Some(Input::Update(Change { title: Given::Absent, metadata: Given::Absent, tools }))
+            let tools = GivenField::Value(world.other_kit().tools());
+            Some(Input::Update(SessionChange {
+                title: GivenField::Absent,
+                metadata: GivenField::Absent,
+                tools,
+            }))
         }
         Act::Archive => Some(Input::ArchiveThread { thread }),
         Act::ArchiveUnknown => Some(Input::ArchiveThread { thread: client::NOBODY }),
@@ -204,12 +217,12 @@ pub(crate) fn input(world: &mut World, thread: ThreadId, act: Act) -> Result<Opt
     Ok(input.map(|input| (input, now)))
 }
 
-const fn answered(thread: ThreadId, request: EventId, answer: Answer) -> Input {
+const fn answered(thread: ThreadId, request: EventId, answer: ModelAnswer) -> Input {
     Input::Answered { thread, request, answer, attempts: limits::ATTEMPTS }
 }
 
 /// What the model of a thread answers; `None` for an act that is no answer.
-fn answer(world: &mut World, thread: ThreadId, act: Act) -> Option<Answer> {
+fn answer(world: &mut StormWorld, thread: ThreadId, act: Act) -> Option<ModelAnswer> {
     if world.size.alone() {
         let kit = world.kit_of(thread);
         return model::answer(&mut world.dice, act, &kit);
@@ -218,7 +231,7 @@ fn answer(world: &mut World, thread: ThreadId, act: Act) -> Option<Answer> {
 }
 
 /// A request of this thread that is over, or that never was.
-fn gone_request(world: &mut World, thread: ThreadId) -> EventId {
+fn gone_request(world: &mut StormWorld, thread: ThreadId) -> EventId {
     let newest = world.gone.iter().rev().find_map(|job| match job {
         Want::Ask { thread: own, request } if *own == thread => Some(*request),
         Want::Ask { .. } | Want::Run { .. } | Want::Wake { .. } => None,
@@ -245,20 +258,20 @@ fn run(job: &Want, thread: ThreadId) -> Option<EventId> {
     }
 }
 
-fn gave(world: &mut World, thread: ThreadId, call: EventId) -> Input {
+fn gave(world: &mut StormWorld, thread: ThreadId, call: EventId) -> Input {
     let content = model::out(&mut world.dice);
     Input::Ran { thread, call, content, is_error: world.dice.once_in(4) }
 }
 
 /// The outcome of a call that may not run; of a thread alone now and then its beginning.
-fn began_or_gave(world: &mut World, thread: ThreadId, call: EventId) -> Input {
+fn began_or_gave(world: &mut StormWorld, thread: ThreadId, call: EventId) -> Input {
     let begins = world.size.alone() && world.dice.once_in(3);
     if begins { Input::Begins { thread, call } } else { gave(world, thread, call) }
 }
 
 /// The outcome, or the beginning, of a run that nobody wants: it is over, its thread is another, or it never
 /// was.
-fn gone_run(world: &mut World, thread: ThreadId) -> Input {
+fn gone_run(world: &mut StormWorld, thread: ThreadId) -> Input {
     let desk = world.reading.thread(thread).map(|thread| &thread.desk);
     let answered =
         desk.and_then(|desk| desk.all().iter().rev().find(|call| call.answered)).map(|call| call.id);
@@ -276,7 +289,7 @@ fn gone_run(world: &mut World, thread: ThreadId) -> Input {
     began_or_gave(world, thread, call.unwrap_or(never))
 }
 
-fn gone_wake(world: &World, thread: ThreadId) -> Stamp {
+fn gone_wake(world: &StormWorld, thread: ThreadId) -> Timestamp {
     let newest = world.gone.iter().rev().find_map(|job| match job {
         Want::Wake { thread: own, at } if *own == thread => Some(*at),
         Want::Wake { .. } | Want::Ask { .. } | Want::Run { .. } => None,
@@ -284,11 +297,11 @@ fn gone_wake(world: &World, thread: ThreadId) -> Stamp {
     newest.unwrap_or(world.now.after(Duration::from_micros(1)))
 }
 
-fn wake(world: &mut World, thread: ThreadId, early: bool) -> Option<(Input, Stamp)> {
+fn wake(world: &mut StormWorld, thread: ThreadId, early: bool) -> Option<(Input, Timestamp)> {
     let until = world.reading.thread(thread)?.until?;
     let off = 1 + world.dice.below(400_000);
     if early {
-        return Some((Input::Woke { thread, until }, Stamp::from_micros(until.micros() - off as i64)));
+        return Some((Input::Woke { thread, until }, Timestamp::from_micros(until.micros() - off as i64)));
     }
     world.now =
         if world.dice.once_in(3) { until } else { world.now.max(until).after(Duration::from_micros(off)) };

@@ -3,17 +3,17 @@
 
 use core::fmt;
 
-use protocol::{EventId, Stamp};
+use protocol::{EventId, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
 /// One fact of the log.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Line {
+pub struct LogLine {
     /// Its place in the log.
     pub position: u64,
     /// When it was written.
-    pub at: Stamp,
+    pub at: Timestamp,
     /// The event's `type`, or `note.` and the note's kind.
     pub kind: String,
     /// The event's id; for `note.queued` that of the queued event.
@@ -45,7 +45,7 @@ pub struct Line {
     /// How a request ended, as the private part says.
     pub how: String,
     /// Until when a retry waits.
-    pub until: Option<Stamp>,
+    pub until: Option<Timestamp>,
     /// What is left out of the history: an event, and a block of it.
     pub pieces: Vec<(EventId, Option<usize>)>,
     /// Why something is left out of it.
@@ -54,7 +54,7 @@ pub struct Line {
     pub ours: usize,
 }
 
-impl Line {
+impl LogLine {
     /// The text of its content's text blocks.
     pub fn texts(&self) -> Vec<&str> {
         let blocks = self.content.as_ref().and_then(Value::as_array);
@@ -64,7 +64,7 @@ impl Line {
     }
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for LogLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>5} {} {}", self.position, self.at, self.kind)?;
         if let Some(id) = self.id {
@@ -111,7 +111,7 @@ impl fmt::Display for Line {
 ///
 /// # Errors
 /// The bytes are no commit.
-pub fn read(body: &[u8], first: u64) -> Result<Vec<Line>, serde_json::Error> {
+pub fn read(body: &[u8], first: u64) -> Result<Vec<LogLine>, serde_json::Error> {
     let rows: Vec<Row> = serde_json::from_slice(body)?;
     Ok(rows.into_iter().zip(first..).map(|(row, position)| row.line(position)).collect())
 }
@@ -120,7 +120,7 @@ pub fn read(body: &[u8], first: u64) -> Result<Vec<Line>, serde_json::Error> {
 struct Row {
     event: Option<Event>,
     private: Option<Private>,
-    at: Option<Stamp>,
+    at: Option<Timestamp>,
     note: Option<Note>,
 }
 
@@ -131,7 +131,7 @@ struct Note {
     /// Of what a delegation call came to.
     id: Option<EventId>,
     call: Option<EventId>,
-    until: Option<Stamp>,
+    until: Option<Timestamp>,
     #[serde(default)]
     pieces: Vec<Piece>,
     #[serde(default)]
@@ -165,7 +165,7 @@ struct Ending {
 #[derive(Deserialize)]
 struct Event {
     id: EventId,
-    processed_at: Option<Stamp>,
+    processed_at: Option<Timestamp>,
     #[serde(rename = "type")]
     kind: String,
     content: Option<Value>,
@@ -238,8 +238,8 @@ impl Usage {
 }
 
 impl Row {
-    fn line(self, position: u64) -> Line {
-        let mut line = Line { position, at: self.at.unwrap_or_default(), ..Line::default() };
+    fn line(self, position: u64) -> LogLine {
+        let mut line = LogLine { position, at: self.at.unwrap_or_default(), ..LogLine::default() };
         if let Some(note) = self.note {
             line.kind = format!("note.{}", note.kind);
             line.until = note.until;
@@ -300,20 +300,20 @@ mod tests {
         ]"#;
         let lines = read(body, 4).expect("two lines");
         let content = serde_json::json!([{"type": "text", "text": "hi"}]);
-        let said = Line {
+        let said = LogLine {
             position: 4,
-            at: Stamp::from_micros(1_000_000),
+            at: Timestamp::from_micros(1_000_000),
             kind: "user.message".into(),
             id: Some(EventId::from_bits(7)),
             content: Some(content),
-            ..Line::default()
+            ..LogLine::default()
         };
-        let note = Line {
+        let note = LogLine {
             position: 5,
-            at: Stamp::from_micros(2_000_000),
+            at: Timestamp::from_micros(2_000_000),
             kind: "note.retry".into(),
-            until: Some(Stamp::from_micros(3_000_000)),
-            ..Line::default()
+            until: Some(Timestamp::from_micros(3_000_000)),
+            ..LogLine::default()
         };
         assert_eq!(lines, [said, note]);
     }
@@ -329,23 +329,23 @@ mod tests {
              "result": "deny", "deny_message": "no"}}
         ]"#;
         let lines = read(body, 0).expect("two lines");
-        let call = Line {
-            at: Stamp::from_micros(1_000_000),
+        let call = LogLine {
+            at: Timestamp::from_micros(1_000_000),
             kind: "agent.tool_use".into(),
             id: Some(EventId::from_bits(7)),
             name: "bash".into(),
             permission: ["ask".into(), "always_ask".into()],
-            ..Line::default()
+            ..LogLine::default()
         };
-        let verdict = Line {
+        let verdict = LogLine {
             position: 1,
-            at: Stamp::from_micros(2_000_000),
+            at: Timestamp::from_micros(2_000_000),
             kind: "user.tool_confirmation".into(),
             id: Some(EventId::from_bits(8)),
             about: Some(EventId::from_bits(7)),
             verdict: "deny".into(),
             deny_message: Some("no".into()),
-            ..Line::default()
+            ..LogLine::default()
         };
         assert_eq!(lines, [call, verdict]);
     }

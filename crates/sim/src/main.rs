@@ -17,17 +17,17 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Small lives of about 60 steps, with every kind of mishap.
-    Small(commands::small::Args),
+    Small(commands::small::SmallArgs),
     /// Wide lives of 1,000 steps.
-    Wide(commands::wide::Args),
+    Wide(commands::wide::WideArgs),
     /// The lives of a few seeds, with their whole logs: what to run on the seed of a failing storm.
-    Storm(commands::storm::Args),
+    Storm(commands::storm::StormArgs),
     /// Lives of sessions with a coordinator and its children.
-    Team(commands::team::Args),
+    Team(commands::team::TeamArgs),
     /// Lives of sessions whose provider refuses by content, by size and by order.
-    Stern(commands::stern::Args),
+    Stern(commands::stern::SternArgs),
     /// The real engine on a faulty memory disk, with clients, readers and power cuts.
-    Engine(commands::engine::Args),
+    Engine(commands::engine::EngineArgs),
 }
 
 fn main() -> io::Result<ExitCode> {

@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Object;
-use protocol::content::Block;
+use protocol::content::ContentBlock;
 use protocol::event::RefusalDetails;
 use protocol::prompt::{
-    Answer, AnswerBlock, AnswerStop, Beside, Failure, FailureClass, Message, Opaque, Origin, Spot,
+    AnswerBlock, AnswerOrigin, AnswerStop, FailureClass, HistorySpot, ModelAnswer, ModelFailure, OpaqueState,
+    PromptMessage, ProviderMember,
 };
-use protocol::routes::Provider;
-use protocol::tool::Builtin;
-use protocol::usage::Tokens;
+use protocol::routes::RouteProvider;
+use protocol::tool::BuiltinName;
+use protocol::usage::RequestTokens;
 
 use crate::act::Act;
+use crate::agent_tools::{AgentTools, CallOffer};
 use crate::dice::Dice;
-use crate::kit::{Kit, Offer};
 use crate::words::OUT;
 
 /// Names that no agent's tool has; some that no provider would take back.
@@ -23,7 +24,7 @@ const ODD: [&str; 4] = ["no_such_tool", "functions.look_up", "", "weigh it, plea
 
 /// What answers for one act; `None` for an act that is no answer.
 #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
-pub(crate) fn answer(dice: &mut Dice, act: Act, kit: &Kit) -> Option<Answer> {
+pub(crate) fn answer(dice: &mut Dice, act: Act, kit: &AgentTools) -> Option<ModelAnswer> {
     let customs = kit.customs();
     let call = |dice: &mut Dice| {
         let name = dice.pick(&customs).cloned().unwrap_or_default();
@@ -90,27 +91,27 @@ pub(crate) fn answer(dice: &mut Dice, act: Act, kit: &Kit) -> Option<Answer> {
 }
 
 /// An answer with its cost, and with what the model put beside it.
-pub(crate) fn whole(dice: &mut Dice, blocks: Vec<AnswerBlock>, stop: AnswerStop) -> Answer {
+pub(crate) fn whole(dice: &mut Dice, blocks: Vec<AnswerBlock>, stop: AnswerStop) -> ModelAnswer {
     let tokens = tokens(dice);
     let opaque = beside(tokens.input, tokens.output).map(|(from, json)| {
         let calls = blocks.iter().rposition(|block| matches!(block, AnswerBlock::ToolUse { .. }));
-        let at = |call, name: &str| Beside { call, name: name.into(), json: json.clone() };
+        let at = |call, name: &str| ProviderMember { call, name: name.into(), json: json.clone() };
         let call = calls.map(|call| at(Some(call), "extra_content"));
-        Opaque { from, beside: call.into_iter().chain([at(None, "reasoning")]).collect() }
+        OpaqueState { from, beside: call.into_iter().chain([at(None, "reasoning")]).collect() }
     });
-    Answer { blocks, stop, tokens, opaque }
+    ModelAnswer { blocks, stop, tokens, opaque }
 }
 
 /// What stands beside an answer of that cost and beside its last call, and the route that it came over: a
 /// referee knows it from what the log shows to everybody.
-pub(crate) fn beside(input: u64, output: u64) -> Option<(Origin, String)> {
+pub(crate) fn beside(input: u64, output: u64) -> Option<(AnswerOrigin, String)> {
     let route = if output.is_multiple_of(2) { "a" } else { "b" };
-    let from = Origin { wire: Provider::ChatCompletions, route: route.into() };
+    let from = AnswerOrigin { wire: RouteProvider::ChatCompletions, route: route.into() };
     (!input.is_multiple_of(3)).then(|| (from, format!("{{\"n\": {input}.0 ,\"of\":{output}}}")))
 }
 
 /// A failure, hopeless or not. Its message begins with its class, for the referees.
-pub fn failure(dice: &mut Dice, hopeless: bool) -> Failure {
+pub fn failure(dice: &mut Dice, hopeless: bool) -> ModelFailure {
     let classes: &[(FailureClass, &str)] = if hopeless {
         &[
             (FailureClass::Invalid, "invalid"),
@@ -132,46 +133,46 @@ pub fn failure(dice: &mut Dice, hopeless: bool) -> Failure {
     let (class, name) = dice.pick(classes).copied().unwrap_or((FailureClass::Cut, "cut"));
     let retry_after = dice.once_in(4).then(|| Duration::from_secs(dice.below(200)));
     let message = format!("{name}: the model said so");
-    Failure { class, status: None, message, retry_after, tokens: tokens(dice), spots: Vec::new() }
+    ModelFailure { class, status: None, message, retry_after, tokens: tokens(dice), spots: Vec::new() }
 }
 
 /// A refusal of what is named beside it.
-pub(crate) fn refusal(dice: &mut Dice) -> Failure {
+pub(crate) fn refusal(dice: &mut Dice) -> ModelFailure {
     let message = "invalid: the model said so".to_owned();
     let (class, tokens) = (FailureClass::Invalid, tokens(dice));
-    Failure { class, status: None, message, retry_after: None, tokens, spots: Vec::new() }
+    ModelFailure { class, status: None, message, retry_after: None, tokens, spots: Vec::new() }
 }
 
 /// A few places of a history, mostly of its end; some where nothing stands.
-pub(crate) fn spots(dice: &mut Dice, messages: &[Arc<Message>]) -> Vec<Spot> {
+pub(crate) fn spots(dice: &mut Dice, messages: &[Arc<PromptMessage>]) -> Vec<HistorySpot> {
     let mut spot = || {
         let far = if dice.once_in(3) { messages.len() as u64 } else { 2 };
         let message = messages.len().saturating_sub(1 + dice.below(far.max(1)) as usize);
         let parts = messages.get(message).map_or(0, |message| message.parts.len());
         let part = dice.below(parts as u64 + 1) as usize;
         let block = if dice.once_in(2) { Some(dice.below(2) as usize) } else { None };
-        Spot { message, part, block }
+        HistorySpot { message, part, block }
     };
     let first = spot();
-    let more: Vec<Spot> = (0..2).map(|_| spot()).collect();
+    let more: Vec<HistorySpot> = (0..2).map(|_| spot()).collect();
     let many = dice.below(3) as usize;
     core::iter::once(first).chain(more.into_iter().take(many)).collect()
 }
 
 /// How often a route lets a request be made that failed so; told at the end of the message, for the referees.
-pub(crate) fn attempts(mut failure: Failure) -> (Failure, u32) {
+pub(crate) fn attempts(mut failure: ModelFailure) -> (ModelFailure, u32) {
     let attempts = [1, 2, 8, 8, 8, 8, 8, 20][(failure.tokens.input % 8) as usize];
     told(&mut failure, attempts);
     (failure, attempts)
 }
 
 /// Tells in the message how often the route lets the request be made.
-pub(crate) fn told(failure: &mut Failure, attempts: u32) {
+pub(crate) fn told(failure: &mut ModelFailure, attempts: u32) {
     failure.message = format!("{} (of {attempts})", failure.message);
 }
 
-pub(crate) fn tokens(dice: &mut Dice) -> Tokens {
-    Tokens {
+pub(crate) fn tokens(dice: &mut Dice) -> RequestTokens {
+    RequestTokens {
         input: dice.below(1_000),
         output: dice.below(100),
         cache_read: dice.below(50),
@@ -220,10 +221,10 @@ pub(crate) fn tool(dice: &mut Dice, name: &str) -> AnswerBlock {
 }
 
 /// A call of a built-in tool, mostly one that is on.
-pub(crate) fn builtin(dice: &mut Dice, kit: &Kit) -> AnswerBlock {
+pub(crate) fn builtin(dice: &mut Dice, kit: &AgentTools) -> AnswerBlock {
     let offered = kit.builtins();
     let name = dice.pick(&offered).cloned().filter(|_| !dice.once_in(8));
-    let name = name.or_else(|| dice.pick(Builtin::NAMES).map(|name| (*name).to_owned()));
+    let name = name.or_else(|| dice.pick(BuiltinName::NAMES).map(|name| (*name).to_owned()));
     tool(dice, &name.unwrap_or_default())
 }
 
@@ -234,9 +235,9 @@ fn odd(dice: &mut Dice) -> AnswerBlock {
 }
 
 /// A call of a built-in tool that is off.
-fn off(dice: &mut Dice, kit: &Kit) -> AnswerBlock {
+fn off(dice: &mut Dice, kit: &AgentTools) -> AnswerBlock {
     let off: Vec<&str> =
-        Builtin::NAMES.iter().copied().filter(|name| kit.offer(name) == Offer::Nothing).collect();
+        BuiltinName::NAMES.iter().copied().filter(|name| kit.offer(name) == CallOffer::Nothing).collect();
     let name = dice.pick(&off).copied().unwrap_or_default();
     tool(dice, name)
 }
@@ -249,12 +250,12 @@ pub(crate) fn cut(call: AnswerBlock) -> AnswerBlock {
 }
 
 /// What a tool gives: text that no other gives, mostly; sometimes nothing, sometimes blank text behind it.
-pub(crate) fn out(dice: &mut Dice) -> Vec<Block> {
-    let mut content = vec![Block::text(format!("{OUT}{}", dice.below(1_000_000)))];
+pub(crate) fn out(dice: &mut Dice) -> Vec<ContentBlock> {
+    let mut content = vec![ContentBlock::text(format!("{OUT}{}", dice.below(1_000_000)))];
     match dice.below(8) {
         0 => content.clear(),
-        1 => content.push(Block::text("")),
-        2 => content.push(Block::text("and more")),
+        1 => content.push(ContentBlock::text("")),
+        2 => content.push(ContentBlock::text("and more")),
         _ => {}
     }
     content

@@ -5,13 +5,13 @@
 use std::time::Duration;
 
 use kernel::Input;
-use protocol::content::Block;
-use protocol::prompt::{Answer, AnswerBlock, AnswerStop};
-use protocol::{EventId, Stamp};
+use protocol::content::ContentBlock;
+use protocol::prompt::{AnswerBlock, AnswerStop, ModelAnswer};
+use protocol::{EventId, Timestamp};
 
-use crate::kit::{Kit, Offer};
+use crate::agent_tools::{AgentTools, CallOffer};
 use crate::law::law;
-use crate::line::Line;
+use crate::line::LogLine;
 use crate::words::{UNREADABLE, cut_off, is_own, no_such_tool};
 
 /// Longest pause that a provider may ask for.
@@ -19,17 +19,17 @@ const LONGEST: Duration = Duration::from_mins(1);
 
 /// What must be found in the commit of a job's outcome.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct OutcomeReferee {
     texts: Vec<String>,
     /// By call: its tool, and what it must be told if it has no input.
     calls: Vec<(String, Option<String>)>,
     answered: bool,
     pause: Duration,
     /// What a tool gave for which call, and whether it failed.
-    ran: Option<(EventId, Vec<Block>, bool)>,
+    ran: Option<(EventId, Vec<ContentBlock>, bool)>,
 }
 
-impl Outcome {
+impl OutcomeReferee {
     /// What `input` brings; nothing unless it is an outcome.
     pub(crate) fn of(input: &Input) -> Self {
         match input {
@@ -52,7 +52,7 @@ impl Outcome {
         }
     }
 
-    fn answer(answer: &Answer) -> Self {
+    fn answer(answer: &ModelAnswer) -> Self {
         let mut outcome = Self { answered: true, ..Self::default() };
         outcome.calls = calls(answer).map(|(name, told)| (name.to_owned(), told)).collect();
         for block in &answer.blocks {
@@ -73,12 +73,12 @@ impl Outcome {
     }
 
     /// Looks for it in the lines of its commit; the agent held `kit`.
-    pub(crate) fn judge(&self, lines: &[Line], kit: &Kit) -> Result<(), String> {
+    pub(crate) fn judge(&self, lines: &[LogLine], kit: &AgentTools) -> Result<(), String> {
         self.gave(lines)?;
         let retry = lines.iter().find_map(|line| line.until.map(|until| (line.at, until)));
         if let Some((at, until)) = retry {
             // The note's stamp may be some microseconds later than the moment that the pause began.
-            let over = Stamp::after(until, Duration::from_millis(1)).since(at) >= self.pause;
+            let over = Timestamp::after(until, Duration::from_millis(1)).since(at) >= self.pause;
             law!(over, "outcome: the provider asked for {:?} and the retry comes sooner", self.pause);
         }
         if !self.answered {
@@ -86,9 +86,9 @@ impl Outcome {
         }
         let of = |kind: &'static str| lines.iter().filter(move |line| line.kind == kind);
         let texts: Vec<&str> =
-            of("agent.message").flat_map(Line::texts).filter(|text| !text.trim().is_empty()).collect();
+            of("agent.message").flat_map(LogLine::texts).filter(|text| !text.trim().is_empty()).collect();
         law!(texts == self.texts, "outcome: the model said {:?} and the log {texts:?}", self.texts);
-        let calls: Vec<&Line> = lines.iter().filter(|line| line.kind.ends_with("tool_use")).collect();
+        let calls: Vec<&LogLine> = lines.iter().filter(|line| line.kind.ends_with("tool_use")).collect();
         let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
         let called: Vec<&str> = self.calls.iter().map(|(name, _)| name.as_str()).collect();
         law!(names == called, "outcome: the model called {called:?} and the log {names:?}");
@@ -105,7 +105,7 @@ impl Outcome {
     }
 
     /// What tools gave in this commit is what was brought, word for word.
-    fn gave(&self, lines: &[Line]) -> Result<(), String> {
+    fn gave(&self, lines: &[LogLine]) -> Result<(), String> {
         let own = lines.iter().filter(|line| line.kind == "agent.tool_result" && is_own(line));
         let own: Vec<_> = own.map(|line| (line.about, line.content.clone(), line.is_error)).collect();
         let brought: Vec<_> = self
@@ -129,7 +129,7 @@ struct Due {
 
 /// The calls that an answer makes, and what each must be told if it has no input: only the last block can
 /// have met the output limit.
-pub(crate) fn calls(answer: &Answer) -> impl Iterator<Item = (&str, Option<String>)> {
+pub(crate) fn calls(answer: &ModelAnswer) -> impl Iterator<Item = (&str, Option<String>)> {
     let refused = matches!(answer.stop, AnswerStop::Refusal(_));
     let (full, tokens) = (answer.stop == AnswerStop::MaxTokens, answer.tokens.output);
     answer.blocks.iter().rev().enumerate().rev().filter(move |_| !refused).filter_map(
@@ -141,14 +141,14 @@ pub(crate) fn calls(answer: &Answer) -> impl Iterator<Item = (&str, Option<Strin
     )
 }
 
-fn due(name: &str, told: Option<&str>, offer: Offer) -> Due {
+fn due(name: &str, told: Option<&str>, offer: CallOffer) -> Due {
     let (kind, permission) = match offer {
-        Offer::Custom => ("agent.custom_tool_use", ""),
-        Offer::Allow if told.is_none() => ("agent.tool_use", "allow"),
-        Offer::Ask if told.is_none() => ("agent.tool_use", "ask"),
-        Offer::Allow | Offer::Ask | Offer::Nothing => ("agent.tool_use", "deny"),
+        CallOffer::Custom => ("agent.custom_tool_use", ""),
+        CallOffer::Allow if told.is_none() => ("agent.tool_use", "allow"),
+        CallOffer::Ask if told.is_none() => ("agent.tool_use", "ask"),
+        CallOffer::Allow | CallOffer::Ask | CallOffer::Nothing => ("agent.tool_use", "deny"),
     };
-    let refused = (offer == Offer::Nothing).then(|| no_such_tool(name));
+    let refused = (offer == CallOffer::Nothing).then(|| no_such_tool(name));
     Due { kind, permission, text: told.map(str::to_owned).or(refused) }
 }
 
@@ -159,22 +159,22 @@ mod tests {
     use crate::referee::testing::{about, called, event, id, retry, told};
 
     /// A kit that holds `look_up`.
-    fn kit() -> Kit {
-        Kit::throw(&mut Dice::new(1))
+    fn kit() -> AgentTools {
+        AgentTools::throw(&mut Dice::new(1))
     }
 
-    fn answered(calls: &[(&str, Option<String>)]) -> Outcome {
+    fn answered(calls: &[(&str, Option<String>)]) -> OutcomeReferee {
         let calls = calls.iter().map(|(name, told)| ((*name).to_owned(), told.clone())).collect();
-        Outcome { calls, answered: true, ..Outcome::default() }
+        OutcomeReferee { calls, answered: true, ..OutcomeReferee::default() }
     }
 
-    fn call(number: u128, name: &str) -> Line {
-        Line { name: name.into(), ..event(number, "agent.custom_tool_use") }
+    fn call(number: u128, name: &str) -> LogLine {
+        LogLine { name: name.into(), ..event(number, "agent.custom_tool_use") }
     }
 
     #[test]
     fn words_and_calls_that_are_lost_are_objected_to() {
-        let said = Outcome { texts: vec!["a".into()], answered: true, ..Outcome::default() };
+        let said = OutcomeReferee { texts: vec!["a".into()], answered: true, ..OutcomeReferee::default() };
         assert!(said.judge(&[], &kit()).is_err());
         assert!(answered(&[("look_up", None)]).judge(&[], &kit()).is_err());
         assert!(answered(&[]).judge(&[call(1, "look_up")], &kit()).is_err());
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_call_that_was_cut_off_and_stays_open_is_objected_to() {
         let content = Some(serde_json::json!([{"type": "text", "text": cut_off(7)}]));
-        let closed = Line { content, is_error: true, ..about(2, "user.custom_tool_result", 1) };
+        let closed = LogLine { content, is_error: true, ..about(2, "user.custom_tool_result", 1) };
         assert_eq!(
             answered(&[("look_up", Some(cut_off(7)))]).judge(&[call(1, "look_up"), closed], &kit()),
             Ok(())
@@ -205,17 +205,20 @@ mod tests {
 
     #[test]
     fn what_a_tool_gave_stands_in_its_commit_word_for_word() {
-        let ran = Outcome { ran: Some((id(1), vec![Block::text("out 1")], true)), ..Outcome::default() };
+        let ran = OutcomeReferee {
+            ran: Some((id(1), vec![ContentBlock::text("out 1")], true)),
+            ..OutcomeReferee::default()
+        };
         assert_eq!(ran.judge(&[told(1, "out 1")], &kit()), Ok(()));
         for wrong in [&[][..], &[told(1, "out 2")], &[told(2, "out 1")]] {
             assert!(ran.judge(wrong, &kit()).is_err(), "{wrong:?}");
         }
-        assert!(Outcome::default().judge(&[told(1, "out 1")], &kit()).is_err());
+        assert!(OutcomeReferee::default().judge(&[told(1, "out 1")], &kit()).is_err());
     }
 
     #[test]
     fn a_retry_before_the_provider_wants_it_is_objected_to() {
-        let asked = Outcome { pause: Duration::from_secs(20), ..Outcome::default() };
+        let asked = OutcomeReferee { pause: Duration::from_secs(20), ..OutcomeReferee::default() };
         assert_eq!(asked.judge(&[retry(0, 20)], &kit()), Ok(()));
         assert!(asked.judge(&[retry(0, 19)], &kit()).is_err());
     }

@@ -2,7 +2,7 @@
 
 /// See the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Size {
+pub enum LifeSize {
     /// One thread, about 60 steps.
     Small,
     /// One thread, 1,000 steps.
@@ -11,7 +11,7 @@ pub enum Size {
     Team,
 }
 
-impl Size {
+impl LifeSize {
     /// Whether its roster is empty: there is one thread, and never another.
     pub(crate) const fn alone(self) -> bool {
         matches!(self, Self::Small | Self::Wide)

@@ -1,7 +1,7 @@
 //! What a thread may be doing, as the table of a storm tells it apart.
 
-use crate::desk::{Desk, Kind};
-use crate::team::reading::{Printed, Reading, Thread};
+use crate::call_ledger::{CallLedger, LedgerKind};
+use crate::team::reading::{PrintedThread, TeamReading, ThreadReading};
 
 macro_rules! names {
     ($(#[$doc:meta])* $of:ident { $($(#[$each:meta])* $variant:ident $name:literal,)* }) => {
@@ -84,13 +84,13 @@ names! {
 }
 
 impl Role {
-    pub(crate) const fn of(thread: &Thread) -> Self {
+    pub(crate) const fn of(thread: &ThreadReading) -> Self {
         if thread.parent.is_some() { Self::Child } else { Self::Primary }
     }
 }
 
 impl State {
-    pub(crate) fn of(reading: &Reading, thread: &Thread) -> Self {
+    pub(crate) fn of(reading: &TeamReading, thread: &ThreadReading) -> Self {
         let queued = !thread.queue.is_empty();
         if reading.over() {
             return if reading.deleted { Self::Deleted } else { Self::Archived };
@@ -107,7 +107,7 @@ impl State {
         if !thread.waits.is_empty() {
             return match (queued, reading.printed(thread.id)) {
                 (true, _) => Self::WaitsQueued,
-                (false, Printed::Needs(_)) => Self::WaitsBlocked,
+                (false, PrintedThread::Needs(_)) => Self::WaitsBlocked,
                 (false, _) => Self::Waits,
             };
         }
@@ -121,9 +121,9 @@ impl State {
         }
     }
 
-    fn calling(desk: &Desk, queued: bool) -> Self {
+    fn calling(desk: &CallLedger, queued: bool) -> Self {
         let needs = |kind| desk.open().iter().filter(|call| call.kind == kind && call.needs_client()).count();
-        let (asked, customs) = (needs(Kind::Ask), needs(Kind::Custom));
+        let (asked, customs) = (needs(LedgerKind::Ask), needs(LedgerKind::Custom));
         match (desk.works(), queued) {
             (true, true) => Self::RunningQueued,
             (true, false) if customs > 0 => Self::RunningCalling,

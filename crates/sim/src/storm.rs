@@ -10,11 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use crate::act::Act;
-use crate::coverage::Coverage;
-use crate::life::{Broken, Lived, live};
-use crate::size::Size;
+use crate::coverage::ActCoverage;
+use crate::life::{BrokenLife, LivedLife, live};
+use crate::size::LifeSize;
 use crate::state::{Role, State};
-use crate::team::line::Line;
+use crate::team::line::TeamLine;
 
 /// Seconds between two lines of progress.
 const PROGRESS_S: u64 = 5;
@@ -23,7 +23,7 @@ const ENOUGH: u64 = 20;
 /// One life in this many is lived twice, to compare the logs byte for byte.
 const TWICE: u64 = 50;
 /// A kind of life.
-pub trait Kind: Copy + Debug + Send + Sync {
+pub trait LifeKind: Copy + Debug + Send + Sync {
     /// A line of its log.
     type Line: Display + Send;
     /// What it was met with.
@@ -41,7 +41,11 @@ pub trait Kind: Copy + Debug + Send + Sync {
     ///
     /// # Errors
     /// The law that it broke.
-    fn live(self, seed: u64, table: &mut Self::Table) -> Result<Lived<Self::Line>, Box<Broken<Self::Line>>>;
+    fn live(
+        self,
+        seed: u64,
+        table: &mut Self::Table,
+    ) -> Result<LivedLife<Self::Line>, Box<BrokenLife<Self::Line>>>;
 
     /// Lives from which on every cell of the table must be lit.
     fn telling(self) -> u64;
@@ -57,20 +61,20 @@ pub trait Table: Send {
     fn unlit(&self) -> Vec<String>;
 }
 
-impl Kind for Size {
-    type Line = Line;
-    type Table = Coverage;
+impl LifeKind for LifeSize {
+    type Line = TeamLine;
+    type Table = ActCoverage;
 
-    fn table(self) -> Coverage {
-        Coverage::new(self)
+    fn table(self) -> ActCoverage {
+        ActCoverage::new(self)
     }
 
     /// Of a thread alone nobody asks whose line it is.
-    fn told(self, line: &Line) -> String {
+    fn told(self, line: &TeamLine) -> String {
         if self.alone() { line.plain.to_string() } else { line.to_string() }
     }
 
-    fn live(self, seed: u64, table: &mut Coverage) -> Result<Lived, Box<Broken>> {
+    fn live(self, seed: u64, table: &mut ActCoverage) -> Result<LivedLife, Box<BrokenLife>> {
         live(seed, self, table)
     }
 
@@ -82,7 +86,7 @@ impl Kind for Size {
     }
 }
 
-impl Table for Coverage {
+impl Table for ActCoverage {
     fn add(&mut self, other: &Self) {
         self.add(other);
     }
@@ -101,7 +105,7 @@ impl Table for Coverage {
 
 /// What to live through.
 #[derive(Debug, Clone, Copy)]
-pub struct Storm<K = Size> {
+pub struct Storm<K = LifeSize> {
     /// What each life is; how large.
     pub size: K,
     /// The first life's seed; each life's is one more.
@@ -110,9 +114,9 @@ pub struct Storm<K = Size> {
     pub lives: u64,
 }
 
-enum News<K: Kind> {
+enum News<K: LifeKind> {
     Lived { facts: u64 },
-    Broke { seed: u64, broken: Box<Broken<K::Line>> },
+    Broke { seed: u64, broken: Box<BrokenLife<K::Line>> },
     Done(Box<K::Table>),
 }
 
@@ -120,7 +124,7 @@ enum News<K: Kind> {
 ///
 /// # Errors
 /// `out` cannot be written.
-pub fn run<K: Kind>(storm: Storm<K>, out: &mut dyn Write) -> io::Result<bool> {
+pub fn run<K: LifeKind>(storm: Storm<K>, out: &mut dyn Write) -> io::Result<bool> {
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
@@ -138,7 +142,7 @@ pub fn run<K: Kind>(storm: Storm<K>, out: &mut dyn Write) -> io::Result<bool> {
 }
 
 /// One core's share: the next seed that nobody has taken, until there is none.
-fn work<K: Kind>(storm: Storm<K>, next: &AtomicU64, stop: &AtomicBool, send: SyncSender<News<K>>) {
+fn work<K: LifeKind>(storm: Storm<K>, next: &AtomicU64, stop: &AtomicBool, send: SyncSender<News<K>>) {
     let mut table = storm.size.table();
     while !stop.load(Ordering::Relaxed) {
         let life = next.fetch_add(1, Ordering::Relaxed);
@@ -159,13 +163,13 @@ fn work<K: Kind>(storm: Storm<K>, next: &AtomicU64, stop: &AtomicBool, send: Syn
 }
 
 /// One life; a panic is a broken law too.
-fn lived<K: Kind>(
+fn lived<K: LifeKind>(
     seed: u64,
     kind: K,
     twice: bool,
     table: &mut K::Table,
-) -> Result<Lived<K::Line>, Box<Broken<K::Line>>> {
-    let broken = |why: &str| Box::new(Broken { why: why.into(), log: Vec::new() });
+) -> Result<LivedLife<K::Line>, Box<BrokenLife<K::Line>>> {
+    let broken = |why: &str| Box::new(BrokenLife { why: why.into(), log: Vec::new() });
     let mut once = || {
         let life = catch_unwind(AssertUnwindSafe(|| kind.live(seed, table)));
         life.unwrap_or_else(|_| Err(broken("panic: see above")))
@@ -178,7 +182,7 @@ fn lived<K: Kind>(
 }
 
 /// Collects what the cores say, until all are done.
-fn listen<K: Kind>(
+fn listen<K: LifeKind>(
     storm: Storm<K>,
     news: &Receiver<News<K>>,
     stop: &AtomicBool,
@@ -223,10 +227,10 @@ fn listen<K: Kind>(
     Ok(failed == 0)
 }
 
-fn print<K: Kind>(
+fn print<K: LifeKind>(
     seed: u64,
     kind: K,
-    broken: &Broken<K::Line>,
+    broken: &BrokenLife<K::Line>,
     whole: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -244,7 +248,7 @@ fn print<K: Kind>(
 ///
 /// # Errors
 /// `out` cannot be written.
-pub fn tell<K: Kind>(seed: u64, kind: K, out: &mut dyn Write) -> io::Result<bool> {
+pub fn tell<K: LifeKind>(seed: u64, kind: K, out: &mut dyn Write) -> io::Result<bool> {
     let told = lived(seed, kind, true, &mut kind.table());
     let (log, why) = match told {
         Ok(lived) => (lived.log, None),

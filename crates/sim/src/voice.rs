@@ -2,23 +2,23 @@
 //! wherever it turns up; a thread alone is also told the same twice. The dice of the two fall differently:
 //! each seed keeps its log.
 
-use kernel::Change;
+use kernel::SessionChange;
 use protocol::EventId;
-use protocol::content::Block;
-use protocol::event::Verdict;
+use protocol::content::ContentBlock;
+use protocol::event::ConfirmationVerdict;
 use protocol::input::ClientEvent;
-use protocol::parse::Given;
+use protocol::parse::GivenField;
 
 use crate::dice::Dice;
 
 /// See the file.
 #[derive(Debug)]
-pub(crate) struct Voice {
+pub(crate) struct ClientVoice {
     alone: bool,
     words: u64,
 }
 
-impl Voice {
+impl ClientVoice {
     /// A voice that has said nothing.
     pub(crate) const fn new(alone: bool) -> Self {
         Self { alone, words: 0 }
@@ -33,9 +33,9 @@ impl Voice {
     /// A message with a text that no other message has.
     pub(crate) fn message(&mut self, dice: &mut Dice) -> ClientEvent {
         let text = self.word("m");
-        let mut content = vec![Block::text(&text)];
+        let mut content = vec![ContentBlock::text(&text)];
         if dice.once_in(8) {
-            content.push(Block::text(if self.alone { format!("and {text}") } else { self.word("m") }));
+            content.push(ContentBlock::text(if self.alone { format!("and {text}") } else { self.word("m") }));
         }
         ClientEvent::Message { content }
     }
@@ -45,9 +45,9 @@ impl Voice {
         let content = match dice.below(6) {
             0 => None,
             1 => Some(Vec::new()),
-            2 if self.alone => Some(vec![Block::text("")]),
-            _ if self.alone => Some(vec![Block::text(format!("r{}", dice.below(100)))]),
-            _ => Some(vec![Block::text(self.word("r"))]),
+            2 if self.alone => Some(vec![ContentBlock::text("")]),
+            _ if self.alone => Some(vec![ContentBlock::text(format!("r{}", dice.below(100)))]),
+            _ => Some(vec![ContentBlock::text(self.word("r"))]),
         };
         let is_error = dice.once_in(3).then_some(true);
         ClientEvent::CustomResult { call, content, is_error }
@@ -73,26 +73,30 @@ impl Voice {
         } else {
             Some(self.word("d"))
         };
-        ClientEvent::Confirmation { call, verdict: Verdict::Deny, deny_message }
+        ClientEvent::Confirmation { call, verdict: ConfirmationVerdict::Deny, deny_message }
     }
 
     /// A new title, and for a thread alone other metadata.
-    pub(crate) fn rename(&mut self, dice: &mut Dice) -> Change {
+    pub(crate) fn rename(&mut self, dice: &mut Dice) -> SessionChange {
         if !self.alone {
-            let title = if dice.once_in(3) { Given::Null } else { Given::Value(self.word("n")) };
-            return Change { title, metadata: Given::Absent, tools: Given::Absent };
+            let title = if dice.once_in(3) { GivenField::Null } else { GivenField::Value(self.word("n")) };
+            return SessionChange { title, metadata: GivenField::Absent, tools: GivenField::Absent };
         }
         let title = match dice.below(3) {
-            0 => Given::Null,
-            1 => Given::Absent,
-            _ => Given::Value(format!("t{}", dice.below(3))),
+            0 => GivenField::Null,
+            1 => GivenField::Absent,
+            _ => GivenField::Value(format!("t{}", dice.below(3))),
         };
         let value = if dice.once_in(2) { Some("v".into()) } else { None };
-        Change { title, metadata: Given::Value([("k".to_owned(), value)].into()), tools: Given::Absent }
+        SessionChange {
+            title,
+            metadata: GivenField::Value([("k".to_owned(), value)].into()),
+            tools: GivenField::Absent,
+        }
     }
 }
 
 /// A person lets a call run.
 pub(crate) const fn allow(call: EventId) -> ClientEvent {
-    ClientEvent::Confirmation { call, verdict: Verdict::Allow, deny_message: None }
+    ClientEvent::Confirmation { call, verdict: ConfirmationVerdict::Allow, deny_message: None }
 }

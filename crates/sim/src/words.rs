@@ -1,7 +1,7 @@
 //! The words that calls are closed with: the rules' own texts (docs/rules.md 2, 4), written a second time,
 //! and how a storm's tools begin theirs.
 
-use crate::line::Line;
+use crate::line::LogLine;
 
 pub(crate) const INTERRUPTED: &str = "Tool execution was interrupted before completion. Please retry.";
 pub(crate) const UNKNOWN: &str =
@@ -46,7 +46,7 @@ pub(crate) fn rejected(name: &str, why: &str) -> String {
 pub(crate) const OUT: &str = "out ";
 
 /// Whether a tool gave this itself.
-pub(crate) fn is_own(line: &Line) -> bool {
+pub(crate) fn is_own(line: &LogLine) -> bool {
     let empty = line.content.as_ref().and_then(serde_json::Value::as_array).is_none_or(Vec::is_empty);
     empty || line.texts().first().is_some_and(|text| text.starts_with(OUT))
 }

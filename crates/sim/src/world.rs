@@ -6,33 +6,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{
-    Decision, Fact, Input, Moment, Opening, Piece, Refusal, Search, Session, Transcript, Want, decide, fact,
-    wants,
+    CallSearch, Decision, Fact, Input, Moment, Refusal, SessionOpening, SessionState, Transcript,
+    TranscriptPiece, Want, decide, fact, wants,
 };
 use protocol::agent::SessionAgent;
 use protocol::input::ClientEvent;
-use protocol::parse::Given;
-use protocol::prompt::{Prompt, Spot, Toolbox};
-use protocol::{EnvironmentId, EventId, SessionId, Stamp, ThreadId};
+use protocol::parse::GivenField;
+use protocol::prompt::{HistorySpot, Prompt, Toolbox};
+use protocol::{EnvironmentId, EventId, SessionId, ThreadId, Timestamp};
 
-use crate::act::Verdict;
-use crate::counters::Counters;
-use crate::desk::reads;
+use crate::act::InputVerdict;
+use crate::agent_tools::AgentTools;
+use crate::call_ledger::reads;
+use crate::counters::CountersReferee;
 use crate::dice::{Dice, Entropy};
-use crate::kit::Kit;
 use crate::law::law;
 use crate::ledger;
 use crate::model;
-use crate::outcome::Outcome;
+use crate::outcome::OutcomeReferee;
 use crate::referee::runs;
-use crate::size::Size;
+use crate::size::LifeSize;
 use crate::team::alike::alike;
 use crate::team::bench::Bench;
-use crate::team::line::{self, Line};
-use crate::team::reading::Reading;
-use crate::team::roster::Team;
+use crate::team::line::{self, TeamLine};
+use crate::team::reading::TeamReading;
+use crate::team::roster::TeamRoster;
 use crate::team::view;
-use crate::voice::Voice;
+use crate::voice::ClientVoice;
 use crate::words::UNKNOWN;
 
 /// One input of a team in this many is decided twice, to compare; of a thread alone each is.
@@ -42,27 +42,27 @@ const TWICE: u64 = 16;
 pub(crate) const PRIMARY: ThreadId = ThreadId::from_bits(2);
 
 /// One session and its log.
-pub(crate) struct World {
+pub(crate) struct StormWorld {
     pub(crate) dice: Dice,
-    pub(crate) size: Size,
-    pub(crate) voice: Voice,
+    pub(crate) size: LifeSize,
+    pub(crate) voice: ClientVoice,
     /// The time; may be behind the log's.
-    pub(crate) now: Stamp,
-    pub(crate) team: Arc<Team>,
-    pub(crate) reading: Reading,
+    pub(crate) now: Timestamp,
+    pub(crate) team: Arc<TeamRoster>,
+    pub(crate) reading: TeamReading,
     /// The jobs that are running.
     pub(crate) jobs: BTreeSet<Want>,
     /// Jobs that nobody wants any more, the newest last.
     pub(crate) gone: VecDeque<Want>,
     /// The log as lines.
-    pub(crate) log: Vec<Line>,
-    session: Session,
+    pub(crate) log: Vec<TeamLine>,
+    session: SessionState,
     bodies: Vec<Vec<u8>>,
     facts: Vec<Fact>,
     transcripts: BTreeMap<ThreadId, Transcript>,
     /// What the session's agent holds now.
-    kit: Kit,
-    counters: Counters,
+    kit: AgentTools,
+    counters: CountersReferee,
     bench: Bench,
     /// Calls that the last commit let run, by thread.
     running: BTreeMap<ThreadId, BTreeSet<EventId>>,
@@ -71,21 +71,21 @@ pub(crate) struct World {
     tokens: BTreeMap<ThreadId, u64>,
 }
 
-impl World {
+impl StormWorld {
     /// Opens a session with so many messages.
     ///
     /// # Errors
     /// A law is broken.
-    pub(crate) fn open(mut dice: Dice, size: Size, messages: u64) -> Result<Self, String> {
+    pub(crate) fn open(mut dice: Dice, size: LifeSize, messages: u64) -> Result<Self, String> {
         let seed = dice.seed();
-        let team = Arc::new(Team::throw(&mut dice, size));
-        let mut voice = Voice::new(size.alone());
+        let team = Arc::new(TeamRoster::throw(&mut dice, size));
+        let mut voice = ClientVoice::new(size.alone());
         let events: Vec<ClientEvent> = (0..messages).map(|_| voice.message(&mut dice)).collect();
         let mut world = Self {
             size,
             voice,
-            now: Stamp::from_micros(1_700_000_000_000_000),
-            reading: Reading::default(),
+            now: Timestamp::from_micros(1_700_000_000_000_000),
+            reading: TeamReading::default(),
             jobs: BTreeSet::new(),
             gone: VecDeque::new(),
             log: Vec::new(),
@@ -93,8 +93,8 @@ impl World {
             bodies: Vec::new(),
             facts: Vec::new(),
             transcripts: BTreeMap::new(),
-            kit: Kit::of(team.agent.definition.tools.clone()),
-            counters: Counters::default(),
+            kit: AgentTools::of(team.agent.definition.tools.clone()),
+            counters: CountersReferee::default(),
             bench: Bench::new(team.clone()),
             running: BTreeMap::new(),
             unknown: BTreeSet::new(),
@@ -102,7 +102,7 @@ impl World {
             team,
             dice,
         };
-        let opening = Opening {
+        let opening = SessionOpening {
             session: world.session.id,
             thread: PRIMARY,
             agent: world.session.agent.clone(),
@@ -119,12 +119,12 @@ impl World {
     }
 
     /// What a thread holds beside the delegation tools.
-    pub(crate) fn kit_of(&self, thread: ThreadId) -> Kit {
+    pub(crate) fn kit_of(&self, thread: ThreadId) -> AgentTools {
         self.team.kit(&self.reading, thread, &self.kit)
     }
 
     /// Other tools for the session's agent.
-    pub(crate) fn other_kit(&mut self) -> Kit {
+    pub(crate) fn other_kit(&mut self) -> AgentTools {
         self.kit.other(&mut self.dice)
     }
 
@@ -132,7 +132,7 @@ impl World {
     ///
     /// # Errors
     /// A law is broken.
-    pub(crate) fn commit(&mut self, input: Input, at: Stamp) -> Result<Verdict, String> {
+    pub(crate) fn commit(&mut self, input: Input, at: Timestamp) -> Result<InputVerdict, String> {
         let moment = Moment { at, seed: self.dice.seed() };
         let (input, decided) = self.decided(input, moment);
         if (self.size.alone() || self.dice.once_in(TWICE))
@@ -140,7 +140,7 @@ impl World {
         {
             return Err("pure: the same input twice was decided in two ways".into());
         }
-        let Ok(decision) = decided else { return Ok(Verdict::Refused) };
+        let Ok(decision) = decided else { return Ok(InputVerdict::Refused) };
         let asked: Vec<EventId> = self.reading.threads.iter().filter_map(|thread| thread.asking).collect();
         let whose = outcome_of(&input).unwrap_or(PRIMARY);
         let (kit, offered) = (self.kit_of(whose), self.team.errands(&self.reading, whose));
@@ -148,7 +148,7 @@ impl World {
         let events = if let Input::Client { events, .. } = &input { events.as_slice() } else { &[] };
         self.append(decision, events)?;
         let lines = self.log.get(before..).unwrap_or_default();
-        Outcome::of(&input).without(&offered).judge(&plain(lines), &kit)?;
+        OutcomeReferee::of(&input).without(&offered).judge(&plain(lines), &kit)?;
         calls(&input, lines, &offered, self.bench.unread())?;
         let recovers = input == Input::Recovered;
         let unknown = if recovers { core::mem::take(&mut self.unknown) } else { BTreeSet::new() };
@@ -158,9 +158,9 @@ impl World {
         });
         law!(still.is_none(), "recovered: the request {still:?}, whose answer is lost, is still open");
         if let Input::Update(change) = input
-            && let Given::Value(tools) = change.tools
+            && let GivenField::Value(tools) = change.tools
         {
-            self.kit = Kit::of(tools);
+            self.kit = AgentTools::of(tools);
         }
         let all: Vec<EventId> = self.running.values().flatten().copied().collect();
         for call in all {
@@ -168,7 +168,7 @@ impl World {
                 self.begin(call)?;
             }
         }
-        Ok(Verdict::Accepted)
+        Ok(InputVerdict::Accepted)
     }
 
     /// What an engine does: of a word on a call that is not open it looks into the log and asks again.
@@ -332,12 +332,12 @@ impl World {
     }
 
     /// What stands at these places of it.
-    pub(crate) fn pieces(&self, thread: ThreadId, spots: &[Spot]) -> Vec<Piece> {
+    pub(crate) fn pieces(&self, thread: ThreadId, spots: &[HistorySpot]) -> Vec<TranscriptPiece> {
         self.transcripts.get(&thread).map(|told| told.pieces(spots)).unwrap_or_default()
     }
 
     /// Some of what the model of this thread is told, as a provider may name it.
-    pub(crate) fn named(&mut self, thread: ThreadId) -> Vec<Piece> {
+    pub(crate) fn named(&mut self, thread: ThreadId) -> Vec<TranscriptPiece> {
         let Some(transcript) = self.transcripts.get(&thread) else { return Vec::new() };
         transcript.pieces(&model::spots(&mut self.dice, transcript.messages()))
     }
@@ -377,7 +377,7 @@ impl World {
         let millis = self.dice.below(2_000);
         self.now = match self.dice.below(40) {
             0 => self.now.after(Duration::from_secs(self.dice.below(90))),
-            1 => Stamp::from_micros(self.now.micros() - millis as i64 * 1_000),
+            1 => Timestamp::from_micros(self.now.micros() - millis as i64 * 1_000),
             2..=9 => self.now,
             _ => self.now.after(Duration::from_millis(millis)),
         };
@@ -401,7 +401,7 @@ const fn outcome_of(input: &Input) -> Option<ThreadId> {
     }
 }
 
-fn plain(lines: &[Line]) -> Vec<crate::line::Line> {
+fn plain(lines: &[TeamLine]) -> Vec<crate::line::LogLine> {
     lines.iter().map(|line| line.plain.clone()).collect()
 }
 
@@ -409,7 +409,7 @@ fn plain(lines: &[Line]) -> Vec<crate::line::Line> {
 /// without an input were told so, and rightly why.
 fn calls(
     input: &Input,
-    lines: &[Line],
+    lines: &[TeamLine],
     offered: &[&str],
     unread: &[(EventId, String)],
 ) -> Result<(), String> {
@@ -432,9 +432,9 @@ fn calls(
 }
 
 /// Shows a request what the log holds of the calls that it answers.
-fn look_up(input: &mut Input, session: &Session, facts: &[Fact]) {
+fn look_up(input: &mut Input, session: &SessionState, facts: &[Fact]) {
     if let Input::Client { events, made } = input {
-        let mut search = Search::of(session, events);
+        let mut search = CallSearch::of(session, events);
         for fact in facts {
             search.see(fact);
         }
@@ -443,13 +443,13 @@ fn look_up(input: &mut Input, session: &Session, facts: &[Fact]) {
 }
 
 /// Exactly what may have done something when the power went is answered as unknown.
-fn recovered(lines: &[Line], unknown: &BTreeSet<EventId>) -> Result<(), String> {
+fn recovered(lines: &[TeamLine], unknown: &BTreeSet<EventId>) -> Result<(), String> {
     let told = lines.iter().filter(|line| line.text() == UNKNOWN);
     let told: BTreeSet<EventId> = told.filter_map(|line| line.plain.about).collect();
     law!(told == *unknown, "recovered: {told:?} are answered as unknown, and {unknown:?} ran");
     Ok(())
 }
 
-fn blank(team: &Team) -> Session {
-    Session::new(SessionId::from_bits(1), Arc::new(SessionAgent::clone(&team.agent)))
+fn blank(team: &TeamRoster) -> SessionState {
+    SessionState::new(SessionId::from_bits(1), Arc::new(SessionAgent::clone(&team.agent)))
 }

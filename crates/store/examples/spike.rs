@@ -9,8 +9,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId, session::Status};
-use store::{Append, Head, Store, Write};
+use protocol::{AgentId, EnvironmentId, SessionId, Timestamp, WorkspaceId, session::SessionStatus};
+use store::{BatchWrite, LogAppend, SessionHead, Store};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -66,8 +66,8 @@ async fn turns(store: Store, client: u32, start: Instant) -> Vec<Duration> {
     let mut position = 0;
     while start.elapsed() < LENGTH {
         let turn = Instant::now();
-        for status in [Status::Running, Status::Idle] {
-            store.commit(vec![Write::Append(append(session, position, status))]).await.unwrap();
+        for status in [SessionStatus::Running, SessionStatus::Idle] {
+            store.commit(vec![BatchWrite::Append(append(session, position, status))]).await.unwrap();
             position += u64::from(FACTS);
         }
         times.push(turn.elapsed());
@@ -75,15 +75,15 @@ async fn turns(store: Store, client: u32, start: Instant) -> Vec<Duration> {
     times
 }
 
-fn append(session: SessionId, first: u64, status: Status) -> Append {
-    let now = Stamp::from_micros(first as i64);
-    let head = Head {
+fn append(session: SessionId, first: u64, status: SessionStatus) -> LogAppend {
+    let now = Timestamp::from_micros(first as i64);
+    let head = SessionHead {
         session,
         workspace: WorkspaceId::from_bits(1),
         position: first + u64::from(FACTS),
         status,
         due: None,
-        created_at: Stamp::from_micros(0),
+        created_at: Timestamp::from_micros(0),
         updated_at: now,
         archived_at: None,
         deleted_at: None,
@@ -92,5 +92,5 @@ fn append(session: SessionId, first: u64, status: Status) -> Append {
         environment: EnvironmentId::from_bits(3),
         body: vec![b'h'; HEAD],
     };
-    Append { session, first, count: FACTS, at: now, body: vec![b'f'; BODY], receipt: None, head }
+    LogAppend { session, first, count: FACTS, at: now, body: vec![b'f'; BODY], receipt: None, head }
 }

@@ -7,20 +7,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::Stamp;
+use protocol::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
-use crate::disk::Disk;
-use crate::fault::Fault;
+use crate::disk::DatabaseDisk;
+use crate::fault::StoreFault;
 
 /// The name of a blob.
-pub(crate) type Name = [u8; 32];
+pub(crate) type BlobName = [u8; 32];
 
 /// The name of what these bytes are.
-pub(crate) fn hash_of(bytes: &[u8]) -> Name {
+pub(crate) fn hash_of(bytes: &[u8]) -> BlobName {
     Sha256::digest(bytes).into()
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn hash_of(bytes: &[u8]) -> Name {
 /// is the time to write down who uses it.
 #[derive(Debug, Clone)]
 pub struct Blob {
-    name: Name,
+    name: BlobName,
     bytes: u64,
     _held: Arc<Held>,
 }
@@ -47,7 +47,7 @@ impl Blob {
 
 /// What this process has put and may still pin, by its own clock: the one on the wall may jump.
 #[derive(Debug, Default)]
-pub(crate) struct Flight(Mutex<BTreeMap<Name, Flying>>);
+pub(crate) struct BlobsInFlight(Mutex<BTreeMap<BlobName, Flying>>);
 
 #[derive(Debug, Default)]
 struct Flying {
@@ -58,8 +58,8 @@ struct Flying {
 /// Keeps a blob in flight until it is dropped.
 #[derive(Debug)]
 struct Held {
-    name: Name,
-    flight: Arc<Flight>,
+    name: BlobName,
+    flight: Arc<BlobsInFlight>,
 }
 
 impl Drop for Held {
@@ -71,21 +71,21 @@ impl Drop for Held {
     }
 }
 
-impl Flight {
-    fn all(&self) -> MutexGuard<'_, BTreeMap<Name, Flying>> {
+impl BlobsInFlight {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<BlobName, Flying>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Holds a blob. To be called before anybody looks whether it is there.
-    pub(crate) fn hold(self: &Arc<Self>, name: Name, bytes: usize) -> Blob {
+    pub(crate) fn hold(self: &Arc<Self>, name: BlobName, bytes: usize) -> Blob {
         self.all().entry(name).or_default().held += 1;
         Blob { name, bytes: bytes as u64, _held: Arc::new(Held { name, flight: Arc::clone(self) }) }
     }
 
     /// Takes those of these that nobody has held for `age`. Nobody can begin to hold one meanwhile.
-    pub(crate) fn take<T>(&self, names: T, age: Duration, mut take: impl FnMut(&Name))
+    pub(crate) fn take<T>(&self, names: T, age: Duration, mut take: impl FnMut(&BlobName))
     where
-        T: IntoIterator<Item = Name>,
+        T: IntoIterator<Item = BlobName>,
     {
         let mut all = self.all();
         let rests = |flying: &Flying| flying.held == 0 && flying.let_go.is_none_or(|at| at.elapsed() >= age);
@@ -100,7 +100,7 @@ impl Flight {
 
 /// What a sweep found and did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Swept {
+pub struct BlobSweep {
     /// Blobs that nobody used and that are gone.
     pub blobs: usize,
     /// The bytes they held.
@@ -109,25 +109,25 @@ pub struct Swept {
 
 /// What lies in the directory.
 #[derive(Debug, Default)]
-pub(crate) struct Listed {
+pub(crate) struct BlobListing {
     /// Blobs last written before the moment that was asked for.
-    pub(crate) old: BTreeSet<Name>,
+    pub(crate) old: BTreeSet<BlobName>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Blobs {
     directory: PathBuf,
-    disk: Arc<Disk>,
+    disk: Arc<DatabaseDisk>,
     /// Keeps the names of files that are being written apart.
     writes: AtomicU64,
-    flight: Arc<Flight>,
+    flight: Arc<BlobsInFlight>,
     /// Bytes of all blobs, once they have been listed; before that, of those put since.
     bytes: Arc<AtomicU64>,
 }
 
 impl Blobs {
     /// The directory is made with the first blob.
-    pub(crate) fn new(directory: PathBuf, disk: Arc<Disk>) -> Self {
+    pub(crate) fn new(directory: PathBuf, disk: Arc<DatabaseDisk>) -> Self {
         Self { directory, disk, writes: AtomicU64::new(0), flight: Arc::default(), bytes: Arc::default() }
     }
 
@@ -135,14 +135,14 @@ impl Blobs {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    pub(crate) async fn put(&self, bytes: &[u8]) -> Result<Blob, Fault> {
+    pub(crate) async fn put(&self, bytes: &[u8]) -> Result<Blob, StoreFault> {
         let name = hash_of(bytes);
         let blob = self.flight.hold(name, bytes.len());
         self.keep(&name, bytes).await.map_err(|error| self.disk.io_fault(&error))?;
         Ok(blob)
     }
 
-    async fn keep(&self, name: &Name, bytes: &[u8]) -> io::Result<()> {
+    async fn keep(&self, name: &BlobName, bytes: &[u8]) -> io::Result<()> {
         let path = self.path(name);
         // What is there may have been damaged, and here are the bytes to mend it with.
         let there = fs::read(&path).await.ok();
@@ -170,28 +170,32 @@ impl Blobs {
         sync(&self.directory).await
     }
 
-    pub(crate) async fn get(&self, name: &Name) -> Result<Option<Vec<u8>>, Fault> {
+    pub(crate) async fn get(&self, name: &BlobName) -> Result<Option<Vec<u8>>, StoreFault> {
         match fs::read(self.path(name)).await {
             Ok(bytes) if hash_of(&bytes) == *name => Ok(Some(bytes)),
-            Ok(_) => Err(Fault::Corrupt("a blob's content does not have its hash")),
+            Ok(_) => Err(StoreFault::Corrupt("a blob's content does not have its hash")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.disk.io_fault(&error)),
         }
     }
 
     /// Looks through the directory: counts it, and removes what a write that was cut left behind.
-    pub(crate) async fn list(&self, before: Stamp) -> Result<Listed, Fault> {
+    pub(crate) async fn list(&self, before: Timestamp) -> Result<BlobListing, StoreFault> {
         let (directory, total) = (self.directory.clone(), Arc::clone(&self.bytes));
         let listed = tokio::task::spawn_blocking(move || list(&directory, before, &total)).await;
-        listed.map_err(|_| Fault::Panicked)?.map_err(|error| self.disk.io_fault(&error))
+        listed.map_err(|_| StoreFault::Panicked)?.map_err(|error| self.disk.io_fault(&error))
     }
 
     /// Removes those of these that nobody has held for `age`.
-    pub(crate) async fn remove(&self, names: BTreeSet<Name>, age: Duration) -> Result<Swept, Fault> {
+    pub(crate) async fn remove(
+        &self,
+        names: BTreeSet<BlobName>,
+        age: Duration,
+    ) -> Result<BlobSweep, StoreFault> {
         let flight = Arc::clone(&self.flight);
-        let paths: BTreeMap<Name, PathBuf> = names.iter().map(|name| (*name, self.path(name))).collect();
+        let paths: BTreeMap<BlobName, PathBuf> = names.iter().map(|name| (*name, self.path(name))).collect();
         let removed = tokio::task::spawn_blocking(move || {
-            let mut swept = Swept::default();
+            let mut swept = BlobSweep::default();
             flight.take(names, age, |name| {
                 let Some(path) = paths.get(name) else { return };
                 let bytes = std::fs::metadata(path).map_or(0, |found| found.len());
@@ -202,24 +206,24 @@ impl Blobs {
             });
             swept
         });
-        let swept = removed.await.map_err(|_| Fault::Panicked)?;
+        let swept = removed.await.map_err(|_| StoreFault::Panicked)?;
         self.bytes.fetch_sub(swept.bytes.min(self.bytes()), Ordering::Relaxed);
         Ok(swept)
     }
 
-    fn path(&self, name: &Name) -> PathBuf {
+    fn path(&self, name: &BlobName) -> PathBuf {
         let (high, low) = name.split_at(16);
         let bits = |half: &[u8]| half.iter().fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
         self.directory.join(format!("{:032x}{:032x}", bits(high), bits(low)))
     }
 }
 
-fn list(directory: &Path, before: Stamp, total: &AtomicU64) -> io::Result<Listed> {
+fn list(directory: &Path, before: Timestamp, total: &AtomicU64) -> io::Result<BlobListing> {
     let entries = match std::fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listed::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BlobListing::default()),
         entries => entries?,
     };
-    let (mut listed, mut bytes) = (Listed::default(), 0);
+    let (mut listed, mut bytes) = (BlobListing::default(), 0);
     for entry in entries {
         let entry = entry?;
         // Gone since the directory was read.
@@ -240,18 +244,18 @@ fn list(directory: &Path, before: Stamp, total: &AtomicU64) -> io::Result<Listed
     Ok(listed)
 }
 
-fn name_of(file: &std::ffi::OsStr) -> Option<Name> {
+fn name_of(file: &std::ffi::OsStr) -> Option<BlobName> {
     let digits = file.to_str().filter(|digits| digits.len() == 64)?;
-    let mut name = Name::default();
+    let mut name = BlobName::default();
     for (byte, pair) in name.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
     Some(name)
 }
 
-fn stamp(time: std::time::SystemTime) -> Stamp {
+fn stamp(time: std::time::SystemTime) -> Timestamp {
     let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Stamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 async fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -15,7 +15,7 @@ use protocol::limits;
 use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
 use tokio::time::Instant;
 
-use crate::fault::Fault;
+use crate::fault::StoreFault;
 
 /// The least of each kind of room, on however small a disk.
 const LEAST_BYTES: u64 = 1 << 20;
@@ -28,7 +28,7 @@ pub(crate) const OPEN_BYTES: u64 = 1 << 20;
 
 /// How much is kept on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Share {
+pub(crate) struct DiskShare {
     /// For the write-ahead log, which is cut back to this size after a load.
     pub(crate) log_bytes: u64,
     /// The file that is given up.
@@ -37,7 +37,7 @@ pub(crate) struct Share {
     new_bytes: u64,
 }
 
-impl Share {
+impl DiskShare {
     /// Of a disk of this size.
     pub(crate) fn of(all_bytes: u64) -> Self {
         let part = |part: u64, most: u64| (all_bytes / part).clamp(LEAST_BYTES, most);
@@ -65,7 +65,7 @@ pub enum Ballast {
 
 /// The folder of a database.
 #[derive(Debug)]
-pub(crate) struct Disk {
+pub(crate) struct DatabaseDisk {
     folder: PathBuf,
     database: PathBuf,
     /// The database's own number, once it was looked at.
@@ -73,7 +73,7 @@ pub(crate) struct Disk {
     /// The write-ahead log, and its index.
     log: PathBuf,
     index: PathBuf,
-    share: Share,
+    share: DiskShare,
     /// How many bytes the ballast still has.
     ballast: Mutex<u64>,
     /// Until when it counts as having room for what is new, in milliseconds since `begun`.
@@ -87,7 +87,7 @@ pub(crate) struct Disk {
     opened: Mutex<Option<File>>,
 }
 
-impl Disk {
+impl DatabaseDisk {
     pub(crate) fn new(database: &Path) -> Self {
         let beside = |end: &str| {
             let mut name = database.as_os_str().to_owned();
@@ -105,7 +105,7 @@ impl Disk {
             folder,
             database: database.to_owned(),
             number: OnceLock::new(),
-            share: Share::of(all),
+            share: DiskShare::of(all),
             ballast: Mutex::new(0),
             plenty_until: AtomicU64::new(0),
             begun: Instant::now(),
@@ -130,7 +130,7 @@ impl Disk {
         if *self.left() >= self.share.ballast_bytes { Ballast::Kept } else { Ballast::GivenUp }
     }
 
-    pub(crate) fn share(&self) -> Share {
+    pub(crate) fn share(&self) -> DiskShare {
         self.share
     }
 
@@ -149,16 +149,16 @@ impl Disk {
     }
 
     /// Asked for all that is new, so that it does not look each time; a disk that was short is looked at.
-    pub(crate) fn admits(&self) -> Result<(), Fault> {
+    pub(crate) fn admits(&self) -> Result<(), StoreFault> {
         let now = self.begun.elapsed().as_millis() as u64;
         if now < self.plenty_until.load(Ordering::Relaxed) {
             return Ok(());
         }
         if self.is_gone() {
-            return Err(Fault::Gone { folder: self.folder.clone() });
+            return Err(StoreFault::Gone { folder: self.folder.clone() });
         }
         if self.is_short() {
-            return Err(Fault::Short { folder: self.folder.clone() });
+            return Err(StoreFault::Short { folder: self.folder.clone() });
         }
         self.plenty_until.store(now + PLENTY_MS, Ordering::Relaxed);
         Ok(())
@@ -170,19 +170,19 @@ impl Disk {
         number.map_or(self.number.get().is_some(), |number| *self.number.get_or_init(|| number) != number)
     }
 
-    pub(crate) fn full(&self) -> Fault {
-        Fault::Full { folder: self.folder.clone() }
+    pub(crate) fn full(&self) -> StoreFault {
+        StoreFault::Full { folder: self.folder.clone() }
     }
 
     /// What an error of the database means.
-    pub(crate) fn fault(&self, error: &rusqlite::Error) -> Fault {
+    pub(crate) fn fault(&self, error: &rusqlite::Error) -> StoreFault {
         use rusqlite::ErrorCode;
         let code = error.sqlite_error_code();
         let starved = matches!(code, Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen));
         if code == Some(ErrorCode::DiskFull) || (starved && self.is_full()) {
             return self.full();
         }
-        Fault::Disk(self.told(error))
+        StoreFault::Disk(self.told(error))
     }
 
     /// The words of an error; of a database that is not what was written, with what to do, and it is
@@ -227,11 +227,11 @@ impl Disk {
     }
 
     /// What an error of a file beside the database means.
-    pub(crate) fn io_fault(&self, error: &io::Error) -> Fault {
+    pub(crate) fn io_fault(&self, error: &io::Error) -> StoreFault {
         if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             return self.full();
         }
-        Fault::Disk(error.to_string())
+        StoreFault::Disk(error.to_string())
     }
 
     /// Gives this much of the ballast up. False: there was none left, or it could not be.
@@ -253,7 +253,7 @@ impl Disk {
 
     /// Keeps room again where there is enough beside it. True: the ballast was made now.
     pub(crate) fn keep(&self) -> io::Result<bool> {
-        let Share { log_bytes, ballast_bytes, new_bytes } = self.share;
+        let DiskShare { log_bytes, ballast_bytes, new_bytes } = self.share;
         let mut left = self.left();
         let there = std::fs::symlink_metadata(self.file()).map_or(0, |found| found.len());
         let whole = *left >= ballast_bytes && there == ballast_bytes;

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use protocol::SessionId;
 
-use crate::kind::Kind;
+use crate::kind::DocumentKind;
 
 /// The store could not do its work. The text is for the log, never for a client; it holds no values
 /// of rows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum StoreFault {
     /// The database file cannot be opened or brought up to date.
     #[error("cannot open the database {}: {reason}", path.display())]
     Open {
@@ -64,7 +64,7 @@ pub enum Fault {
     Disk(String),
     /// A row is there and is not the one that was written: its sum is another, or it lies in the wrong place.
     #[error("{0} is damaged on the disk: restore the data directory from a backup")]
-    Damaged(Damage),
+    Damaged(DamagedPart),
     /// A stored row is not of the shape this build writes.
     #[error("the database holds a row that cannot be read: {0}")]
     Corrupt(&'static str),
@@ -81,7 +81,7 @@ pub enum Fault {
 
 /// What is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Damage {
+pub enum DamagedPart {
     /// A session's log.
     Log {
         /// Whose.
@@ -97,13 +97,13 @@ pub enum Damage {
     /// A document.
     Document {
         /// Of which kind.
-        kind: Kind,
+        kind: DocumentKind,
         /// The 128 bits of its id.
         id: u128,
     },
 }
 
-impl fmt::Display for Damage {
+impl fmt::Display for DamagedPart {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Log { session, position } => write!(to, "the log of {session} at position {position}"),
@@ -115,7 +115,7 @@ impl fmt::Display for Damage {
 
 /// Why a commit did not happen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CommitError {
+pub enum BatchError {
     /// Another writer was first. Nothing of the commit was written; read again and decide again.
     #[error("write {write} of the commit met a state it did not expect")]
     Conflict {
@@ -124,5 +124,5 @@ pub enum CommitError {
     },
     /// The store failed.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Fault(#[from] StoreFault),
 }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::fault::{CommitError, Fault};
+use crate::fault::{BatchError, StoreFault};
 
 /// Says what goes wrong with the next commits of a memory store. Clones steer the same store. Orders
 /// are followed in this sequence: stall, fail, conflict, lose.
 #[derive(Debug, Clone, Default)]
-pub struct Faults(Arc<Mutex<Orders>>);
+pub struct MemoryFaults(Arc<Mutex<Orders>>);
 
 #[derive(Debug, Default)]
 struct Orders {
@@ -27,12 +27,12 @@ struct Orders {
 
 /// What becomes of one commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum CommitFate {
     Kept,
     KeptUnanswered,
 }
 
-impl Faults {
+impl MemoryFaults {
     /// The next `commits` commits write nothing and answer a fault.
     pub fn fail_next(&self, commits: u32) {
         self.orders().fail = commits;
@@ -85,7 +85,7 @@ impl Faults {
         }
     }
 
-    /// The power fails: waiting commits are lost and answer `Fault::Closed`; what was answered before
+    /// The power fails: waiting commits are lost and answer `StoreFault::Closed`; what was answered before
     /// stays. The store goes on as after a restart.
     pub fn crash(&self) {
         let mut orders = self.orders();
@@ -94,7 +94,7 @@ impl Faults {
     }
 
     /// Waits while stalled, then says what becomes of the next commit.
-    pub(crate) async fn next(&self) -> Result<Fate, CommitError> {
+    pub(crate) async fn next(&self) -> Result<CommitFate, BatchError> {
         let waiting = {
             let mut orders = self.orders();
             orders.stalled.then(|| {
@@ -104,28 +104,28 @@ impl Faults {
             })
         };
         if let Some(waiting) = waiting {
-            waiting.await.map_err(|_| Fault::Closed)?;
+            waiting.await.map_err(|_| StoreFault::Closed)?;
         }
         let mut orders = self.orders();
         if orders.full {
-            return Err(Fault::Full { folder: PathBuf::from("memory") }.into());
+            return Err(StoreFault::Full { folder: PathBuf::from("memory") }.into());
         }
         if take(&mut orders.fail) {
-            return Err(Fault::Disk("a failure to order".to_owned()).into());
+            return Err(StoreFault::Disk("a failure to order".to_owned()).into());
         }
         if take(&mut orders.conflict) {
-            return Err(CommitError::Conflict { write: 0 });
+            return Err(BatchError::Conflict { write: 0 });
         }
-        Ok(if take(&mut orders.lose) { Fate::KeptUnanswered } else { Fate::Kept })
+        Ok(if take(&mut orders.lose) { CommitFate::KeptUnanswered } else { CommitFate::Kept })
     }
 
-    pub(crate) fn admit(&self) -> Result<(), Fault> {
-        if self.orders().short { Err(Fault::Short { folder: PathBuf::from("memory") }) } else { Ok(()) }
+    pub(crate) fn admit(&self) -> Result<(), StoreFault> {
+        if self.orders().short { Err(StoreFault::Short { folder: PathBuf::from("memory") }) } else { Ok(()) }
     }
 
-    pub(crate) fn read(&self, name: &[u8; 32]) -> Result<(), Fault> {
+    pub(crate) fn read(&self, name: &[u8; 32]) -> Result<(), StoreFault> {
         if self.orders().damaged.contains(name) {
-            return Err(Fault::Corrupt("a blob that is damaged to order"));
+            return Err(StoreFault::Corrupt("a blob that is damaged to order"));
         }
         Ok(())
     }

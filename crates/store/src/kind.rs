@@ -2,9 +2,9 @@
 
 /// What a document is: the word that the column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kind(&'static str);
+pub struct DocumentKind(&'static str);
 
-impl Kind {
+impl DocumentKind {
     /// The kind of this word.
     pub const fn new(word: &'static str) -> Self {
         Self(word)

@@ -1,8 +1,8 @@
 //! The memory: logs, documents, leases and blobs, on SQLite or in memory.
 //!
-//! Everything a caller can ask is a method of [`Store`]; [`Write`] lists everything a commit can do.
+//! Everything a caller can ask is a method of [`Store`]; [`BatchWrite`] lists everything a commit can do.
 //! A commit is all or nothing and durable when it is answered; what it expects is checked in the same
-//! step, so that a lost race is a [`CommitError::Conflict`] and never a lost write. Bodies are bytes:
+//! step, so that a lost race is a [`BatchError::Conflict`] and never a lost write. Bodies are bytes:
 //! the store reads none of them.
 
 mod blobs;
@@ -30,24 +30,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId};
+use protocol::{EnvironmentId, SessionId, Timestamp, WorkspaceId};
 
 use crate::blobs::Blobs;
-use crate::memory::Memory;
-use crate::sqlite::Database;
+use crate::memory::MemoryStore;
+use crate::sqlite::SqliteDatabase;
 use crate::tables::Tables;
 
-pub use blobs::{Blob, Swept};
+pub use blobs::{Blob, BlobSweep};
 pub use disk::Ballast;
-pub use fault::{CommitError, Damage, Fault};
-pub use faults::Faults;
-pub use kind::Kind;
-pub use leases::Claim;
+pub use fault::{BatchError, DamagedPart, StoreFault};
+pub use faults::MemoryFaults;
+pub use kind::DocumentKind;
+pub use leases::LeaseClaim;
 pub use nouns::{
-    Append, Document, DocumentQuery, Head, HeadQuery, Listed, Order, Owner, OwnerKind, Pin, Receipt, Row,
-    Write,
+    BatchWrite, BlobOwner, BlobOwnerKind, BlobPin, DocumentQuery, HeadQuery, ListOrder, ListedPage,
+    LogAppend, LogRow, PostReceipt, SessionHead, StoredDocument,
 };
-pub use threads::Ended;
+pub use threads::DatabaseThreadEnded;
 
 /// Set when every blob that a log names has its pin; before that no sweep removes any.
 pub const PINS_COMPLETE: &str = "pins_complete";
@@ -59,29 +59,29 @@ pub struct Store(Arc<Driver>);
 #[derive(Debug)]
 enum Driver {
     Sqlite { tables: Tables, blobs: Blobs },
-    Memory(Memory),
+    Memory(MemoryStore),
 }
 
 impl Store {
     /// Opens or creates a SQLite database, with its blobs in the directory `blobs` beside it, and
     /// brings its schema up to date. Other processes may have it open too. Blocks while it opens.
     ///
-    /// A database of a newer Heddle is left as it is: [`Fault::Newer`].
-    pub fn sqlite(path: &Path) -> Result<Self, Fault> {
-        let tables = Tables::new(Database::open(path)?);
+    /// A database of a newer Heddle is left as it is: [`StoreFault::Newer`].
+    pub fn sqlite(path: &Path) -> Result<Self, StoreFault> {
+        let tables = Tables::new(SqliteDatabase::open(path)?);
         let blobs = Blobs::new(path.with_file_name("blobs"), Arc::clone(tables.database().disk()));
         Ok(Self(Arc::new(Driver::Sqlite { tables, blobs })))
     }
 
     /// Looks whether the file, if it is there, is a database that this build can read, as far as that shows
-    /// without writing anything: [`Fault::Open`], [`Fault::Newer`].
-    pub fn look(path: &Path) -> Result<(), Fault> {
+    /// without writing anything: [`StoreFault::Open`], [`StoreFault::Newer`].
+    pub fn look(path: &Path) -> Result<(), StoreFault> {
         sqlite::look(path)
     }
 
-    /// [`Store::look`], with what waits in the write-ahead log, and whether it is whole: [`Fault::Open`] of
-    /// one that is malformed. A large one is examined in part. Blocks for a second or so; changes nothing.
-    pub fn examine(path: &Path) -> Result<(), Fault> {
+    /// [`Store::look`], with what waits in the write-ahead log, and whether it is whole: [`StoreFault::Open`]
+    /// of one that is malformed. A large one is examined in part. Blocks for a second or so; changes nothing.
+    pub fn examine(path: &Path) -> Result<(), StoreFault> {
         sqlite::examine(path)
     }
 
@@ -93,20 +93,20 @@ impl Store {
 
     /// A store that forgets everything with its last clone.
     pub fn memory() -> Self {
-        Self::memory_with(Faults::default())
+        Self::memory_with(MemoryFaults::default())
     }
 
     /// A memory store whose commits go wrong when `faults` says so.
-    pub fn memory_with(faults: Faults) -> Self {
-        Self(Arc::new(Driver::Memory(Memory::new(faults))))
+    pub fn memory_with(faults: MemoryFaults) -> Self {
+        Self(Arc::new(Driver::Memory(MemoryStore::new(faults))))
     }
 
     /// Writes all of it or nothing; durable when it returns. A caller that stops waiting may or may
     /// not have had its writes done.
     ///
-    /// [`Fault::Misuse`] is answered before anything is tried.
-    pub async fn commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
-        writes.iter().try_for_each(Write::checked)?;
+    /// [`StoreFault::Misuse`] is answered before anything is tried.
+    pub async fn commit(&self, writes: Vec<BatchWrite>) -> Result<(), BatchError> {
+        writes.iter().try_for_each(BatchWrite::checked)?;
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.commit(writes).await,
             Driver::Memory(memory) => memory.commit(writes).await,
@@ -122,7 +122,11 @@ impl Store {
     }
 
     /// The head row of a workspace's session, a deleted one's too until it is purged.
-    pub async fn head(&self, workspace: WorkspaceId, session: SessionId) -> Result<Option<Head>, Fault> {
+    pub async fn head(
+        &self,
+        workspace: WorkspaceId,
+        session: SessionId,
+    ) -> Result<Option<SessionHead>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.head(workspace, session).await,
             Driver::Memory(memory) => Ok(memory.head(workspace, session)),
@@ -130,7 +134,7 @@ impl Store {
     }
 
     /// The head row of a session, whosever it is: for the jobs of the engine, never for a caller.
-    pub async fn head_of(&self, session: SessionId) -> Result<Option<Head>, Fault> {
+    pub async fn head_of(&self, session: SessionId) -> Result<Option<SessionHead>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.head_of(session).await,
             Driver::Memory(memory) => Ok(memory.head_of(session)),
@@ -138,7 +142,7 @@ impl Store {
     }
 
     /// One page of a workspace's sessions.
-    pub async fn heads(&self, query: HeadQuery) -> Result<Listed<Head>, Fault> {
+    pub async fn heads(&self, query: HeadQuery) -> Result<ListedPage<SessionHead>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.heads(&query).await,
             Driver::Memory(memory) => Ok(memory.heads(&query)),
@@ -146,7 +150,7 @@ impl Store {
     }
 
     /// Every running or rescheduling session of every workspace that is not deleted, by id.
-    pub async fn busy(&self) -> Result<Vec<SessionId>, Fault> {
+    pub async fn busy(&self) -> Result<Vec<SessionId>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.busy().await,
             Driver::Memory(memory) => Ok(memory.busy()),
@@ -154,10 +158,15 @@ impl Store {
     }
 
     /// The log's rows from the one that holds position `from`, oldest first, up to one that is damaged;
-    /// [`Fault::Damaged`] if that is the first. Stops before the row with
+    /// [`StoreFault::Damaged`] if that is the first. Stops before the row with
     /// which the bodies exceed `max_bytes`, or after 10,000 rows; the first row always comes. Empty
     /// when the log ends at or before `from`, or there is none.
-    pub async fn read(&self, session: SessionId, from: u64, max_bytes: usize) -> Result<Vec<Row>, Fault> {
+    pub async fn read(
+        &self,
+        session: SessionId,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<LogRow>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.read(session, from, max_bytes).await,
             Driver::Memory(memory) => Ok(memory.read(session, from, max_bytes)),
@@ -171,7 +180,7 @@ impl Store {
         session: SessionId,
         before: u64,
         max_bytes: usize,
-    ) -> Result<Vec<Row>, Fault> {
+    ) -> Result<Vec<LogRow>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.read_back(session, before, max_bytes).await,
             Driver::Memory(memory) => Ok(memory.read_back(session, before, max_bytes)),
@@ -180,7 +189,7 @@ impl Store {
 
     /// Removes the logs, heads and pins of at most `limit` sessions deleted before a moment, longest deleted
     /// first, and says how many. Snapshots stay.
-    pub async fn purge(&self, deleted_before: Stamp, limit: usize) -> Result<usize, Fault> {
+    pub async fn purge(&self, deleted_before: Timestamp, limit: usize) -> Result<usize, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.purge(deleted_before, limit).await,
             Driver::Memory(memory) => Ok(memory.purge(deleted_before, limit)),
@@ -192,10 +201,10 @@ impl Store {
     pub async fn document(
         &self,
         workspace: WorkspaceId,
-        kind: Kind,
+        kind: DocumentKind,
         id: u128,
         version: Option<u64>,
-    ) -> Result<Option<Document>, Fault> {
+    ) -> Result<Option<StoredDocument>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.document(workspace, kind, id, version).await,
             Driver::Memory(memory) => Ok(memory.document(workspace, kind, id, version)),
@@ -203,7 +212,7 @@ impl Store {
     }
 
     /// One page of a workspace's documents.
-    pub async fn documents(&self, query: DocumentQuery) -> Result<Listed<Document>, Fault> {
+    pub async fn documents(&self, query: DocumentQuery) -> Result<ListedPage<StoredDocument>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.documents(&query).await,
             Driver::Memory(memory) => Ok(memory.documents(&query)),
@@ -215,12 +224,12 @@ impl Store {
     pub async fn versions(
         &self,
         workspace: WorkspaceId,
-        kind: Kind,
+        kind: DocumentKind,
         id: u128,
         after: Option<u64>,
         limit: usize,
         bytes: usize,
-    ) -> Result<Listed<Document>, Fault> {
+    ) -> Result<ListedPage<StoredDocument>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.versions(workspace, kind, id, after, limit, bytes).await,
             Driver::Memory(memory) => Ok(memory.versions(workspace, kind, id, after, limit, bytes)),
@@ -231,9 +240,9 @@ impl Store {
     pub async fn find(
         &self,
         workspace: WorkspaceId,
-        kind: Kind,
+        kind: DocumentKind,
         key: &str,
-    ) -> Result<Option<Document>, Fault> {
+    ) -> Result<Option<StoredDocument>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.find(workspace, kind, key).await,
             Driver::Memory(memory) => Ok(memory.find(workspace, kind, key)),
@@ -241,7 +250,7 @@ impl Store {
     }
 
     /// The snapshot with this hash.
-    pub async fn snapshot(&self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
+    pub async fn snapshot(&self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.snapshot(hash).await,
             Driver::Memory(memory) => Ok(memory.snapshot(hash)),
@@ -251,7 +260,13 @@ impl Store {
     /// Takes the lease of `scope` until a moment, if it is free, has run out, or is the holder's own
     /// already. A holder's name is not empty and belongs to one process of one life: after a restart
     /// it is a new one.
-    pub async fn claim(&self, scope: &str, holder: &str, now: Stamp, until: Stamp) -> Result<Claim, Fault> {
+    pub async fn claim(
+        &self,
+        scope: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<LeaseClaim, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.claim(scope, holder, now, until).await,
             Driver::Memory(memory) => memory.claim(scope, holder, now, until),
@@ -259,7 +274,7 @@ impl Store {
     }
 
     /// Holds the lease on until a later moment; false if it was released or taken over.
-    pub async fn renew(&self, scope: &str, epoch: u64, until: Stamp) -> Result<bool, Fault> {
+    pub async fn renew(&self, scope: &str, epoch: u64, until: Timestamp) -> Result<bool, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.renew(scope, epoch, until).await,
             Driver::Memory(memory) => Ok(memory.renew(scope, epoch, until)),
@@ -267,7 +282,7 @@ impl Store {
     }
 
     /// Frees the lease, if it is still the one of this epoch.
-    pub async fn release(&self, scope: &str, epoch: u64) -> Result<(), Fault> {
+    pub async fn release(&self, scope: &str, epoch: u64) -> Result<(), StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.release(scope, epoch).await,
             Driver::Memory(memory) => {
@@ -279,15 +294,15 @@ impl Store {
 
     /// Keeps a big body, durable when it returns, and names it by its SHA-256. A damaged one of this name is
     /// mended. Needs a tokio runtime.
-    pub async fn put(&self, bytes: Vec<u8>) -> Result<Blob, Fault> {
+    pub async fn put(&self, bytes: Vec<u8>) -> Result<Blob, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { blobs, .. } => blobs.put(&bytes).await,
             Driver::Memory(memory) => Ok(memory.put(bytes)),
         }
     }
 
-    /// The body with this SHA-256; [`Fault::Corrupt`] if what is there is not it. Needs a tokio runtime.
-    pub async fn get(&self, name: &[u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
+    /// The body with this SHA-256; [`StoreFault::Corrupt`] if what is there is not it. Needs a tokio runtime.
+    pub async fn get(&self, name: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { blobs, .. } => blobs.get(name).await,
             Driver::Memory(memory) => memory.get(name),
@@ -295,7 +310,7 @@ impl Store {
     }
 
     /// How many sessions have this environment that are neither terminated nor deleted.
-    pub async fn using(&self, environment: EnvironmentId) -> Result<u64, Fault> {
+    pub async fn using(&self, environment: EnvironmentId) -> Result<u64, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.using(environment).await,
             Driver::Memory(memory) => Ok(memory.using(environment)),
@@ -303,7 +318,7 @@ impl Store {
     }
 
     /// How many bytes the blobs hold that `owner` pins.
-    pub async fn pinned(&self, owner: Owner) -> Result<u64, Fault> {
+    pub async fn pinned(&self, owner: BlobOwner) -> Result<u64, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.pinned(owner).await,
             Driver::Memory(memory) => Ok(memory.pinned(owner)),
@@ -313,11 +328,11 @@ impl Store {
     /// Removes blobs that nobody pins, that were written `age` before `now`, and that this process has held
     /// none of for `age` by its own clock. Removes none before [`PINS_COMPLETE`] is marked. Needs a tokio
     /// runtime.
-    pub async fn sweep(&self, now: Stamp, age: Duration) -> Result<Swept, Fault> {
+    pub async fn sweep(&self, now: Timestamp, age: Duration) -> Result<BlobSweep, StoreFault> {
         let complete = self.is_marked(PINS_COMPLETE).await?;
         match &*self.0 {
             Driver::Sqlite { tables, blobs } => sweep::sweep(tables, blobs, now, age, complete).await,
-            Driver::Memory(memory) => Ok(if complete { memory.sweep(age) } else { Swept::default() }),
+            Driver::Memory(memory) => Ok(if complete { memory.sweep(age) } else { BlobSweep::default() }),
         }
     }
 
@@ -331,7 +346,11 @@ impl Store {
 
     /// Sessions of every workspace by id, deleted ones too until they are purged; those behind `after`, if
     /// named.
-    pub async fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<Vec<SessionId>, Fault> {
+    pub async fn sessions(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.sessions(after, limit).await,
             Driver::Memory(memory) => Ok(memory.sessions(after, limit)),
@@ -345,7 +364,7 @@ impl Store {
         session: SessionId,
         from: u64,
         max_bytes: usize,
-    ) -> Result<Vec<Row>, Fault> {
+    ) -> Result<Vec<LogRow>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.read_as_is(session, from, max_bytes).await,
             Driver::Memory(memory) => Ok(memory.read(session, from, max_bytes)),
@@ -353,7 +372,7 @@ impl Store {
     }
 
     /// The receipt of this name, if its time is not over at `now`.
-    pub async fn receipt(&self, name: &[u8; 16], now: Stamp) -> Result<Option<Receipt>, Fault> {
+    pub async fn receipt(&self, name: &[u8; 16], now: Timestamp) -> Result<Option<PostReceipt>, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.receipt(name, now).await,
             Driver::Memory(memory) => Ok(memory.receipt(name, now)),
@@ -362,7 +381,7 @@ impl Store {
 
     /// Removes about `limit` receipts whose time is over at `now`, those that are over longest first, and
     /// says how many were found. Writes nothing where there is none.
-    pub async fn forget(&self, now: Stamp, limit: usize) -> Result<usize, Fault> {
+    pub async fn forget(&self, now: Timestamp, limit: usize) -> Result<usize, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.forget(now, limit).await,
             Driver::Memory(memory) => Ok(memory.forget(now, limit)),
@@ -370,7 +389,7 @@ impl Store {
     }
 
     /// Whether something that is done once has been done.
-    pub async fn is_marked(&self, name: &str) -> Result<bool, Fault> {
+    pub async fn is_marked(&self, name: &str) -> Result<bool, StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.is_marked(name).await,
             Driver::Memory(memory) => Ok(memory.is_marked(name)),
@@ -378,7 +397,7 @@ impl Store {
     }
 
     /// Says that something that is done once has been done.
-    pub async fn mark(&self, name: &str) -> Result<(), Fault> {
+    pub async fn mark(&self, name: &str) -> Result<(), StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.mark(name).await,
             Driver::Memory(memory) => {
@@ -389,7 +408,7 @@ impl Store {
     }
 
     /// One small durable write: whether the store takes writes now.
-    pub async fn probe(&self) -> Result<(), Fault> {
+    pub async fn probe(&self) -> Result<(), StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.probe().await,
             Driver::Memory(memory) => memory.probe().await,
@@ -405,10 +424,10 @@ impl Store {
         }
     }
 
-    /// Whether there is room for something new, that somebody brings who can come again: [`Fault::Short`]
-    /// where what the disk has left is for what was begun and for deletes. Does not wait: a file system that
-    /// a database can share memory on keeps in memory how much it has free.
-    pub fn admits(&self) -> Result<(), Fault> {
+    /// Whether there is room for something new, that somebody brings who can come again:
+    /// [`StoreFault::Short`] where what the disk has left is for what was begun and for deletes. Does not
+    /// wait: a file system that a database can share memory on keeps in memory how much it has free.
+    pub fn admits(&self) -> Result<(), StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.database().disk().admits(),
             Driver::Memory(memory) => memory.admits(),
@@ -424,18 +443,18 @@ impl Store {
 
     /// Keeps room on the disk again, if there is enough beside it: for whoever serves the store, from time to
     /// time. Needs a tokio runtime.
-    pub async fn keep_room(&self) -> Result<(), Fault> {
+    pub async fn keep_room(&self) -> Result<(), StoreFault> {
         let Driver::Sqlite { tables, .. } = &*self.0 else { return Ok(()) };
         let disk = Arc::clone(tables.database().disk());
         let kept = tokio::task::spawn_blocking(move || disk.keep().map_err(|error| disk.io_fault(&error)));
-        if kept.await.map_err(|_| Fault::Panicked)?? {
+        if kept.await.map_err(|_| StoreFault::Panicked)?? {
             tracing::info!("room is kept on the disk for the moment when it is full");
         }
         Ok(())
     }
 
     /// Waits until a thread that the store cannot do without has ended; as long as all is well, for ever.
-    pub async fn watch(&self) -> Ended {
+    pub async fn watch(&self) -> DatabaseThreadEnded {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.database().watch().await,
             Driver::Memory(_) => std::future::pending().await,
@@ -445,7 +464,7 @@ impl Store {
     /// Makes a thread (`store-writer`, `store-reader`) panic over this one thing it is asked, which it is to
     /// survive: only for tests.
     #[cfg(debug_assertions)]
-    pub async fn panic_thread(&self, name: &str) -> Result<(), Fault> {
+    pub async fn panic_thread(&self, name: &str) -> Result<(), StoreFault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.database().panic_thread(name).await,
             Driver::Memory(_) => Ok(()),

@@ -2,21 +2,21 @@
 
 use std::fmt::Write as _;
 
-use crate::cells::Value;
+use crate::cells::CellValue;
 use crate::migrations::shelf;
-use crate::nouns::{DocumentQuery, HeadQuery, Order};
-use crate::sql::{DOCUMENT_COLUMNS, HEAD_COLUMNS, Query};
-use protocol::{Stamp, session::Status};
+use crate::nouns::{DocumentQuery, HeadQuery, ListOrder};
+use crate::sql::{DOCUMENT_COLUMNS, HEAD_COLUMNS, SqlQuery};
+use protocol::{Timestamp, session::SessionStatus};
 
 /// One page of sessions. Each status and shelf asked for is a list of its own, in order by an index; what is
 /// left to do is to merge the beginnings of at most eight.
-pub(crate) fn heads(query: &HeadQuery) -> Query {
+pub(crate) fn heads(query: &HeadQuery) -> SqlQuery {
     let shelves: &[usize] = if query.include_archived { &[0, 1] } else { &[0] };
-    let all = Status::ALL.iter().all(|status| query.statuses.contains(status));
+    let all = SessionStatus::ALL.iter().all(|status| query.statuses.contains(status));
     let mut statuses = query.statuses.clone();
     statuses.sort_unstable();
     statuses.dedup();
-    let statuses: Vec<Option<Status>> =
+    let statuses: Vec<Option<SessionStatus>> =
         if all || statuses.is_empty() { vec![None] } else { statuses.into_iter().map(Some).collect() };
     let arms = statuses.iter().flat_map(|status| shelves.iter().map(move |shelf| (*status, *shelf)));
     let mut list = List::default();
@@ -26,12 +26,12 @@ pub(crate) fn heads(query: &HeadQuery) -> Query {
         list.page(query.order.read(query.backwards), query.after.map(place), query.limit);
     }
     let sql = list.merged(query.order.read(query.backwards), query.limit);
-    Query { max_bytes: query.bytes, ..sql }
+    SqlQuery { max_bytes: query.bytes, ..sql }
 }
 
 /// What leads to the sessions of one arm. It is said and not left to be guessed: SQLite keeps no statistics
 /// of ours. (PostgreSQL keeps its own and does not know the words.)
-fn index(query: &HeadQuery, status: Option<Status>) -> &'static str {
+fn index(query: &HeadQuery, status: Option<SessionStatus>) -> &'static str {
     match (query.agent, query.agent_version, status) {
         // Few sessions are at work; of an agent's others, most have the status that is asked for.
         (Some(_), _, Some(status)) if status.is_busy() => "heads_status",
@@ -43,7 +43,7 @@ fn index(query: &HeadQuery, status: Option<Status>) -> &'static str {
 }
 
 /// One page of documents.
-pub(crate) fn documents(query: &DocumentQuery) -> Query {
+pub(crate) fn documents(query: &DocumentQuery) -> SqlQuery {
     let mut list = List::default();
     let index = if query.parent.is_some() { "documents_parent" } else { "documents_list" };
     list.begin(&format!("SELECT {DOCUMENT_COLUMNS} FROM documents INDEXED BY {index}"));
@@ -63,10 +63,10 @@ pub(crate) fn documents(query: &DocumentQuery) -> Query {
     }
     list.page(query.order.read(query.backwards), query.after.map(place), query.limit);
     let sql = list.merged(query.order.read(query.backwards), query.limit);
-    Query { max_bytes: query.bytes, ..sql }
+    SqlQuery { max_bytes: query.bytes, ..sql }
 }
 
-fn place(after: (Stamp, impl Into<Value>)) -> (Stamp, Value) {
+fn place(after: (Timestamp, impl Into<CellValue>)) -> (Timestamp, CellValue) {
     (after.0, after.1.into())
 }
 
@@ -75,7 +75,7 @@ fn place(after: (Stamp, impl Into<Value>)) -> (Stamp, Value) {
 struct List {
     arms: Vec<String>,
     sql: String,
-    params: Vec<Value>,
+    params: Vec<CellValue>,
     joint: &'static str,
 }
 
@@ -86,7 +86,7 @@ impl List {
     }
 
     /// The text of the parameter that holds `value`.
-    fn param(&mut self, value: impl Into<Value>) -> String {
+    fn param(&mut self, value: impl Into<CellValue>) -> String {
         self.params.push(value.into());
         format!("${}", self.params.len())
     }
@@ -96,12 +96,12 @@ impl List {
         self.joint = "AND";
     }
 
-    fn only(&mut self, test: &str, value: impl Into<Value>) {
+    fn only(&mut self, test: &str, value: impl Into<CellValue>) {
         let param = self.param(value);
         self.and(&format!("{test} {param}"));
     }
 
-    fn head_conditions(&mut self, query: &HeadQuery, status: Option<Status>, shelf: usize) {
+    fn head_conditions(&mut self, query: &HeadQuery, status: Option<SessionStatus>, shelf: usize) {
         self.only("workspace =", query.workspace);
         self.only(concat!(shelf!(), " ="), shelf);
         if let Some(agent) = query.agent {
@@ -126,10 +126,10 @@ impl List {
         }
     }
 
-    fn page(&mut self, read: Order, after: Option<(Stamp, Value)>, limit: usize) {
+    fn page(&mut self, read: ListOrder, after: Option<(Timestamp, CellValue)>, limit: usize) {
         let behind = match read {
-            Order::Ascending => ">",
-            Order::Descending => "<",
+            ListOrder::Ascending => ">",
+            ListOrder::Descending => "<",
         };
         if let Some((at, id)) = after {
             let (at, id) = (self.param(at), self.param(id));
@@ -139,17 +139,17 @@ impl List {
         self.arms.push(std::mem::take(&mut self.sql));
     }
 
-    fn limited(&mut self, read: Order, limit: usize) {
+    fn limited(&mut self, read: ListOrder, limit: usize) {
         let way = match read {
-            Order::Ascending => "ASC",
-            Order::Descending => "DESC",
+            ListOrder::Ascending => "ASC",
+            ListOrder::Descending => "DESC",
         };
         let limit = self.param(limit);
         // Writing to a string cannot fail.
         write!(self.sql, " ORDER BY created_at {way}, id {way} LIMIT {limit}").unwrap_or_default();
     }
 
-    fn merged(mut self, read: Order, limit: usize) -> Query {
+    fn merged(mut self, read: ListOrder, limit: usize) -> SqlQuery {
         let arms = std::mem::take(&mut self.arms);
         if arms.len() > 1 {
             let arms = arms.iter().enumerate();
@@ -160,6 +160,6 @@ impl List {
         } else {
             self.sql = arms.concat();
         }
-        Query::new(self.sql, self.params)
+        SqlQuery::new(self.sql, self.params)
     }
 }

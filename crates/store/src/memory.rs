@@ -4,39 +4,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId, session::Status};
+use protocol::{EnvironmentId, SessionId, Timestamp, WorkspaceId, session::SessionStatus};
 
-use crate::blobs::{Blob, Flight, Swept, hash_of};
-use crate::fault::{CommitError, Fault};
-use crate::faults::{Fate, Faults};
-use crate::kind::Kind;
-use crate::leases::{Claim, Lease};
+use crate::blobs::{Blob, BlobSweep, BlobsInFlight, hash_of};
+use crate::fault::{BatchError, StoreFault};
+use crate::faults::{CommitFate, MemoryFaults};
+use crate::kind::DocumentKind;
+use crate::leases::{LeaseClaim, SessionLease};
 use crate::nouns::{
-    Append, Document, DocumentQuery, Head, HeadQuery, Listed, Owner, OwnerKind, Pin, Receipt, Row, Write,
+    BatchWrite, BlobOwner, BlobOwnerKind, BlobPin, DocumentQuery, HeadQuery, ListedPage, LogAppend, LogRow,
+    PostReceipt, SessionHead, StoredDocument,
 };
 use crate::pages::{is_listed, page, rows_up_to, up_to};
 
 #[derive(Debug)]
-pub(crate) struct Memory {
-    faults: Faults,
+pub(crate) struct MemoryStore {
+    faults: MemoryFaults,
     state: Mutex<State>,
-    flight: Arc<Flight>,
+    flight: Arc<BlobsInFlight>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     commits: u64,
-    heads: BTreeMap<SessionId, Head>,
-    logs: BTreeMap<SessionId, Vec<Row>>,
-    documents: BTreeMap<(Kind, u128), Document>,
-    history: BTreeMap<(Kind, u128, u64), Document>,
-    keys: BTreeMap<(WorkspaceId, Kind, String), u128>,
+    heads: BTreeMap<SessionId, SessionHead>,
+    logs: BTreeMap<SessionId, Vec<LogRow>>,
+    documents: BTreeMap<(DocumentKind, u128), StoredDocument>,
+    history: BTreeMap<(DocumentKind, u128, u64), StoredDocument>,
+    keys: BTreeMap<(WorkspaceId, DocumentKind, String), u128>,
     snapshots: BTreeMap<[u8; 32], Vec<u8>>,
-    leases: BTreeMap<String, Lease>,
+    leases: BTreeMap<String, SessionLease>,
     blobs: BTreeMap<[u8; 32], Vec<u8>>,
-    pins: BTreeMap<(Owner, [u8; 32]), u64>,
+    pins: BTreeMap<(BlobOwner, [u8; 32]), u64>,
     marks: BTreeSet<String>,
-    receipts: BTreeMap<[u8; 16], Receipt>,
+    receipts: BTreeMap<[u8; 16], PostReceipt>,
 }
 
 /// Takes back one write.
@@ -45,8 +46,8 @@ type Undo = Box<dyn FnOnce(&mut State)>;
 /// A write met a state it did not expect.
 struct Unmet;
 
-impl Memory {
-    pub(crate) fn new(faults: Faults) -> Self {
+impl MemoryStore {
+    pub(crate) fn new(faults: MemoryFaults) -> Self {
         Self { faults, state: Mutex::default(), flight: Arc::default() }
     }
 
@@ -54,16 +55,16 @@ impl Memory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
+    pub(crate) async fn commit(&self, writes: Vec<BatchWrite>) -> Result<(), BatchError> {
         let fate = self.faults.next().await?;
         self.state().apply(writes)?;
         match fate {
-            Fate::Kept => Ok(()),
-            Fate::KeptUnanswered => Err(Fault::Disk("an answer lost to order".to_owned()).into()),
+            CommitFate::Kept => Ok(()),
+            CommitFate::KeptUnanswered => Err(StoreFault::Disk("an answer lost to order".to_owned()).into()),
         }
     }
 
-    pub(crate) fn admits(&self) -> Result<(), Fault> {
+    pub(crate) fn admits(&self) -> Result<(), StoreFault> {
         self.faults.admit()
     }
 
@@ -71,15 +72,15 @@ impl Memory {
         self.state().commits
     }
 
-    pub(crate) fn head(&self, workspace: WorkspaceId, session: SessionId) -> Option<Head> {
+    pub(crate) fn head(&self, workspace: WorkspaceId, session: SessionId) -> Option<SessionHead> {
         self.state().heads.get(&session).filter(|head| head.workspace == workspace).cloned()
     }
 
-    pub(crate) fn head_of(&self, session: SessionId) -> Option<Head> {
+    pub(crate) fn head_of(&self, session: SessionId) -> Option<SessionHead> {
         self.state().heads.get(&session).cloned()
     }
 
-    pub(crate) fn heads(&self, query: &HeadQuery) -> Listed<Head> {
+    pub(crate) fn heads(&self, query: &HeadQuery) -> ListedPage<SessionHead> {
         let state = self.state();
         let listed = state.heads.values().filter(|head| is_listed(head, query));
         let listed = listed.map(|head| ((head.created_at, head.session), head));
@@ -93,21 +94,21 @@ impl Memory {
         busy.map(|head| head.session).collect()
     }
 
-    pub(crate) fn read(&self, session: SessionId, from: u64, max_bytes: usize) -> Vec<Row> {
+    pub(crate) fn read(&self, session: SessionId, from: u64, max_bytes: usize) -> Vec<LogRow> {
         let state = self.state();
         let rows = state.logs.get(&session).map_or(&[][..], Vec::as_slice);
         let start = rows.partition_point(|row| row.first + u64::from(row.count) <= from);
         rows_up_to(rows.iter().skip(start), max_bytes)
     }
 
-    pub(crate) fn read_back(&self, session: SessionId, before: u64, max_bytes: usize) -> Vec<Row> {
+    pub(crate) fn read_back(&self, session: SessionId, before: u64, max_bytes: usize) -> Vec<LogRow> {
         let state = self.state();
         let rows = state.logs.get(&session).map_or(&[][..], Vec::as_slice);
         let end = rows.partition_point(|row| row.first < before);
         rows_up_to(rows.iter().take(end).rev(), max_bytes)
     }
 
-    pub(crate) fn purge(&self, deleted_before: Stamp, limit: usize) -> usize {
+    pub(crate) fn purge(&self, deleted_before: Timestamp, limit: usize) -> usize {
         let mut state = self.state();
         let deleted = state.heads.values().filter_map(|head| Some((head.deleted_at?, head.session)));
         let mut deleted: Vec<_> = deleted.filter(|(at, _)| *at < deleted_before).collect();
@@ -116,7 +117,7 @@ impl Memory {
         for (_, session) in &deleted {
             state.heads.remove(session);
             state.logs.remove(session);
-            state.pins.retain(|(owner, _), _| *owner != Owner::session(*session));
+            state.pins.retain(|(owner, _), _| *owner != BlobOwner::session(*session));
         }
         deleted.len()
     }
@@ -124,10 +125,10 @@ impl Memory {
     pub(crate) fn document(
         &self,
         workspace: WorkspaceId,
-        kind: Kind,
+        kind: DocumentKind,
         id: u128,
         version: Option<u64>,
-    ) -> Option<Document> {
+    ) -> Option<StoredDocument> {
         let state = self.state();
         let current = state.documents.get(&(kind, id));
         let asked = match version {
@@ -139,7 +140,7 @@ impl Memory {
         asked.filter(|document| document.workspace == workspace).cloned()
     }
 
-    pub(crate) fn documents(&self, query: &DocumentQuery) -> Listed<Document> {
+    pub(crate) fn documents(&self, query: &DocumentQuery) -> ListedPage<StoredDocument> {
         let state = self.state();
         let listed = state.documents.values().filter(|document| {
             document.workspace == query.workspace
@@ -157,12 +158,12 @@ impl Memory {
     pub(crate) fn versions(
         &self,
         workspace: WorkspaceId,
-        kind: Kind,
+        kind: DocumentKind,
         id: u128,
         after: Option<u64>,
         limit: usize,
         bytes: usize,
-    ) -> Listed<Document> {
+    ) -> ListedPage<StoredDocument> {
         let state = self.state();
         let older = state.history.range((kind, id, 0)..=(kind, id, u64::MAX)).rev();
         let all = state.documents.get(&(kind, id)).into_iter().chain(older.map(|(_, document)| document));
@@ -172,7 +173,12 @@ impl Memory {
         up_to(asked.take(limit), bytes, |document| document.body.len())
     }
 
-    pub(crate) fn find(&self, workspace: WorkspaceId, kind: Kind, key: &str) -> Option<Document> {
+    pub(crate) fn find(
+        &self,
+        workspace: WorkspaceId,
+        kind: DocumentKind,
+        key: &str,
+    ) -> Option<StoredDocument> {
         let state = self.state();
         let id = state.keys.get(&(workspace, kind, key.to_owned()))?;
         state.documents.get(&(kind, *id)).cloned()
@@ -182,16 +188,22 @@ impl Memory {
         self.state().snapshots.get(hash).cloned()
     }
 
-    pub(crate) fn claim(&self, scope: &str, holder: &str, now: Stamp, until: Stamp) -> Result<Claim, Fault> {
+    pub(crate) fn claim(
+        &self,
+        scope: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<LeaseClaim, StoreFault> {
         let mut state = self.state();
-        let (claim, next) = Lease::claim(state.leases.get(scope), holder, now, until)?;
+        let (claim, next) = SessionLease::claim(state.leases.get(scope), holder, now, until)?;
         if let Some(next) = next {
             state.leases.insert(scope.to_owned(), next);
         }
         Ok(claim)
     }
 
-    pub(crate) fn renew(&self, scope: &str, epoch: u64, until: Stamp) -> bool {
+    pub(crate) fn renew(&self, scope: &str, epoch: u64, until: Timestamp) -> bool {
         let mut state = self.state();
         let held = state.leases.get_mut(scope).filter(|kept| kept.epoch == epoch && !kept.holder.is_empty());
         held.map(|kept| kept.until = until).is_some()
@@ -211,7 +223,7 @@ impl Memory {
         blob
     }
 
-    pub(crate) fn get(&self, name: &[u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
+    pub(crate) fn get(&self, name: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreFault> {
         self.faults.read(name)?;
         Ok(self.state().blobs.get(name).cloned())
     }
@@ -220,20 +232,20 @@ impl Memory {
         self.state().using(environment).count() as u64
     }
 
-    pub(crate) fn pinned(&self, owner: Owner) -> u64 {
+    pub(crate) fn pinned(&self, owner: BlobOwner) -> u64 {
         let state = self.state();
         let of = state.pins.iter().filter(|((by, _), _)| *by == owner);
         of.map(|(_, bytes)| bytes).sum()
     }
 
-    pub(crate) fn sweep(&self, age: Duration) -> Swept {
+    pub(crate) fn sweep(&self, age: Duration) -> BlobSweep {
         let mut state = self.state();
         let used: BTreeSet<_> = state.pins.keys().map(|(_, blob)| *blob).collect();
         let unused: Vec<_> = state.blobs.keys().copied().filter(|name| !used.contains(name)).collect();
-        let mut swept = Swept::default();
+        let mut swept = BlobSweep::default();
         self.flight.take(unused, age, |name| {
             let gone = state.blobs.remove(name).map_or(0, |bytes| bytes.len() as u64);
-            swept = Swept { blobs: swept.blobs + 1, bytes: swept.bytes + gone };
+            swept = BlobSweep { blobs: swept.blobs + 1, bytes: swept.bytes + gone };
         });
         swept
     }
@@ -248,13 +260,13 @@ impl Memory {
         behind.take(limit).copied().collect()
     }
 
-    pub(crate) fn receipt(&self, name: &[u8; 16], now: Stamp) -> Option<Receipt> {
+    pub(crate) fn receipt(&self, name: &[u8; 16], now: Timestamp) -> Option<PostReceipt> {
         self.state().receipts.get(name).filter(|receipt| receipt.until > now).cloned()
     }
 
-    pub(crate) fn forget(&self, now: Stamp, limit: usize) -> usize {
+    pub(crate) fn forget(&self, now: Timestamp, limit: usize) -> usize {
         let mut state = self.state();
-        let mut over: Vec<Stamp> = state.receipts.values().map(|receipt| receipt.until).collect();
+        let mut over: Vec<Timestamp> = state.receipts.values().map(|receipt| receipt.until).collect();
         over.retain(|until| *until <= now);
         over.sort_unstable();
         over.truncate(limit);
@@ -273,24 +285,24 @@ impl Memory {
     }
 
     /// Goes wrong as a commit would.
-    pub(crate) async fn probe(&self) -> Result<(), Fault> {
+    pub(crate) async fn probe(&self) -> Result<(), StoreFault> {
         match self.faults.next().await {
-            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
-            Err(CommitError::Fault(fault)) => Err(fault),
+            Ok(_) | Err(BatchError::Conflict { .. }) => Ok(()),
+            Err(BatchError::Fault(fault)) => Err(fault),
         }
     }
 }
 
 impl State {
-    fn apply(&mut self, writes: Vec<Write>) -> Result<(), CommitError> {
-        let appends = writes.iter().filter(|write| matches!(write, Write::Append(_))).count();
+    fn apply(&mut self, writes: Vec<BatchWrite>) -> Result<(), BatchError> {
+        let appends = writes.iter().filter(|write| matches!(write, BatchWrite::Append(_))).count();
         let mut undo: Vec<Undo> = Vec::with_capacity(writes.len());
         for (index, write) in writes.into_iter().enumerate() {
             let Ok(done) = self.write(write) else {
                 for undo in undo.into_iter().rev() {
                     undo(self);
                 }
-                return Err(CommitError::Conflict { write: index });
+                return Err(BatchError::Conflict { write: index });
             };
             undo.push(done);
         }
@@ -298,55 +310,55 @@ impl State {
         Ok(())
     }
 
-    fn write(&mut self, write: Write) -> Result<Undo, Unmet> {
+    fn write(&mut self, write: BatchWrite) -> Result<Undo, Unmet> {
         match write {
-            Write::Append(append) => self.append(append),
-            Write::Create(document) => self.create(document),
-            Write::Revise(document) => self.revise(document),
-            Write::ExpectLive { workspace, kind, id, version } => {
+            BatchWrite::Append(append) => self.append(append),
+            BatchWrite::Create(document) => self.create(document),
+            BatchWrite::Revise(document) => self.revise(document),
+            BatchWrite::ExpectLive { workspace, kind, id, version } => {
                 self.expect_live(workspace, (kind, id), version)
             }
-            Write::ExpectUnused { environment } => {
+            BatchWrite::ExpectUnused { environment } => {
                 if self.using(environment).next().is_none() {
                     Ok(Box::new(|_| ()))
                 } else {
                     Err(Unmet)
                 }
             }
-            Write::Drop { workspace, kind, id } => self.drop_document(workspace, (kind, id)),
-            Write::Delete { workspace, session, at } => self.delete(workspace, session, at),
-            Write::PutSnapshot { hash, body } => {
+            BatchWrite::Drop { workspace, kind, id } => self.drop_document(workspace, (kind, id)),
+            BatchWrite::Delete { workspace, session, at } => self.delete(workspace, session, at),
+            BatchWrite::PutSnapshot { hash, body } => {
                 let before = self.snapshots.get(&hash).cloned();
                 self.snapshots.entry(hash).or_insert(body);
                 Ok(Box::new(move |state| restore(&mut state.snapshots, hash, before)))
             }
-            Write::Pin(pin) => Ok(self.pin(pin)),
-            Write::PutReceipt { receipt, over } => self.put_receipt(receipt, over),
+            BatchWrite::Pin(pin) => Ok(self.pin(pin)),
+            BatchWrite::PutReceipt { receipt, over } => self.put_receipt(receipt, over),
         }
     }
 
-    fn append(&mut self, append: Append) -> Result<Undo, Unmet> {
-        let Append { session, first, count, at, body, receipt, mut head } = append;
+    fn append(&mut self, append: LogAppend) -> Result<Undo, Unmet> {
+        let LogAppend { session, first, count, at, body, receipt, mut head } = append;
         let before = self.heads.get(&session).cloned();
         if before.as_ref().map_or(0, |before| before.position) != first {
             return Err(Unmet);
         }
         if let Some(before) = &before {
-            let Head { workspace, created_at, agent, agent_version, environment, .. } = *before;
+            let SessionHead { workspace, created_at, agent, agent_version, environment, .. } = *before;
             let (archived_at, deleted_at) =
                 (head.archived_at.or(before.archived_at), head.deleted_at.or(before.deleted_at));
-            head = Head { workspace, created_at, agent, agent_version, environment, ..head };
-            head = Head { archived_at, deleted_at, ..head };
+            head = SessionHead { workspace, created_at, agent, agent_version, environment, ..head };
+            head = SessionHead { archived_at, deleted_at, ..head };
         }
         self.heads.insert(session, head);
-        self.logs.entry(session).or_default().push(Row { first, count, at, body, receipt });
+        self.logs.entry(session).or_default().push(LogRow { first, count, at, body, receipt });
         Ok(Box::new(move |state| {
             restore(&mut state.heads, session, before);
             state.logs.entry(session).or_default().pop();
         }))
     }
 
-    fn delete(&mut self, workspace: WorkspaceId, session: SessionId, at: Stamp) -> Result<Undo, Unmet> {
+    fn delete(&mut self, workspace: WorkspaceId, session: SessionId, at: Timestamp) -> Result<Undo, Unmet> {
         let head = self.heads.get_mut(&session).filter(|head| head.workspace == workspace).ok_or(Unmet)?;
         if head.deleted_at.is_some() {
             return Err(Unmet);
@@ -359,7 +371,7 @@ impl State {
         }))
     }
 
-    fn create(&mut self, document: Document) -> Result<Undo, Unmet> {
+    fn create(&mut self, document: StoredDocument) -> Result<Undo, Unmet> {
         let place = (document.kind, document.id);
         let key = key_of(&document);
         if self.documents.contains_key(&place) || key.as_ref().is_some_and(|key| self.keys.contains_key(key))
@@ -376,7 +388,7 @@ impl State {
         }))
     }
 
-    fn revise(&mut self, document: Document) -> Result<Undo, Unmet> {
+    fn revise(&mut self, document: StoredDocument) -> Result<Undo, Unmet> {
         let (kind, id) = (document.kind, document.id);
         let before = self.documents.get(&(kind, id)).cloned().ok_or(Unmet)?;
         let key = key_of(&document);
@@ -392,7 +404,7 @@ impl State {
         self.keys.extend(key.clone().map(|key| (key, id)));
         let kept = (before.version < document.version).then_some((kind, id, before.version));
         self.history.extend(kept.map(|place| (place, before.clone())));
-        self.documents.insert((kind, id), Document { created_at: before.created_at, ..document });
+        self.documents.insert((kind, id), StoredDocument { created_at: before.created_at, ..document });
         Ok(Box::new(move |state| {
             if let Some(key) = key {
                 state.keys.remove(&key);
@@ -408,7 +420,7 @@ impl State {
     fn expect_live(
         &self,
         workspace: WorkspaceId,
-        (kind, id): (Kind, u128),
+        (kind, id): (DocumentKind, u128),
         version: Option<u64>,
     ) -> Result<Undo, Unmet> {
         let live = self.documents.get(&(kind, id)).filter(|document| document.archived_at.is_none());
@@ -418,15 +430,17 @@ impl State {
         if is_there { Ok(Box::new(|_| ())) } else { Err(Unmet) }
     }
 
-    fn using(&self, environment: EnvironmentId) -> impl Iterator<Item = &Head> {
+    fn using(&self, environment: EnvironmentId) -> impl Iterator<Item = &SessionHead> {
         self.heads.values().filter(move |head| {
-            head.environment == environment && head.status != Status::Terminated && head.deleted_at.is_none()
+            head.environment == environment
+                && head.status != SessionStatus::Terminated
+                && head.deleted_at.is_none()
         })
     }
 
-    fn pin(&mut self, Pin { blob, owner, bytes }: Pin) -> Undo {
+    fn pin(&mut self, BlobPin { blob, owner, bytes }: BlobPin) -> Undo {
         let there = match owner.kind {
-            OwnerKind::Session => self.heads.contains_key(&SessionId::from_bits(owner.id)),
+            BlobOwnerKind::Session => self.heads.contains_key(&SessionId::from_bits(owner.id)),
         };
         let before = self.pins.get(&(owner, blob)).copied();
         if there {
@@ -435,7 +449,7 @@ impl State {
         Box::new(move |state| restore(&mut state.pins, (owner, blob), before))
     }
 
-    fn put_receipt(&mut self, receipt: Receipt, over: Stamp) -> Result<Undo, Unmet> {
+    fn put_receipt(&mut self, receipt: PostReceipt, over: Timestamp) -> Result<Undo, Unmet> {
         let name = receipt.name;
         let before = self.receipts.get(&name).cloned();
         if before.as_ref().is_some_and(|before| before.until > over) {
@@ -445,7 +459,7 @@ impl State {
         Ok(Box::new(move |state| restore(&mut state.receipts, name, before)))
     }
 
-    fn drop_document(&mut self, workspace: WorkspaceId, place: (Kind, u128)) -> Result<Undo, Unmet> {
+    fn drop_document(&mut self, workspace: WorkspaceId, place: (DocumentKind, u128)) -> Result<Undo, Unmet> {
         if self.documents.get(&place).is_none_or(|document| document.workspace != workspace) {
             return Err(Unmet);
         }
@@ -461,7 +475,7 @@ impl State {
             gone.push(document);
         }
         let mut history = Vec::new();
-        for Document { kind, id, .. } in &gone {
+        for StoredDocument { kind, id, .. } in &gone {
             let kept = (*kind, *id, 0)..=(*kind, *id, u64::MAX);
             history.extend(self.history.extract_if(kept, |_, _| true));
         }
@@ -482,6 +496,6 @@ fn restore<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, before: Option<V>) {
     };
 }
 
-fn key_of(document: &Document) -> Option<(WorkspaceId, Kind, String)> {
+fn key_of(document: &StoredDocument) -> Option<(WorkspaceId, DocumentKind, String)> {
     Some((document.workspace, document.kind, document.unique_key.clone()?))
 }

@@ -3,21 +3,23 @@
 //! Parameters are `$n`. A batch of statements is atomic, and a statement may expect a number of rows;
 //! a driver answers an unmet expectation, or a taken unique key, with a conflict.
 
-use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId};
+use protocol::{EnvironmentId, SessionId, Timestamp, WorkspaceId};
 
-use crate::cells::Value;
-use crate::kind::Kind;
-use crate::leases::Lease;
-use crate::nouns::{Append, Document, Head, Owner, OwnerKind, Pin, Receipt, Write};
+use crate::cells::CellValue;
+use crate::kind::DocumentKind;
+use crate::leases::SessionLease;
+use crate::nouns::{
+    BatchWrite, BlobOwner, BlobOwnerKind, BlobPin, LogAppend, PostReceipt, SessionHead, StoredDocument,
+};
 use crate::sums;
 
 macro_rules! values {
-    ($($value:expr),* $(,)?) => { vec![$(Value::from($value)),*] };
+    ($($value:expr),* $(,)?) => { vec![$(CellValue::from($value)),*] };
 }
 
 /// How many rows a statement must touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Expect {
+pub(crate) enum ExpectedRows {
     Any,
     /// Exactly one row changed.
     One,
@@ -28,70 +30,72 @@ pub(crate) enum Expect {
 
 /// One statement of a batch.
 #[derive(Debug)]
-pub(crate) struct Statement {
+pub(crate) struct SqlStatement {
     pub(crate) sql: &'static str,
-    pub(crate) params: Vec<Value>,
-    pub(crate) expect: Expect,
+    pub(crate) params: Vec<CellValue>,
+    pub(crate) expect: ExpectedRows,
     /// Index of the write it belongs to.
     pub(crate) write: usize,
 }
 
 /// One query.
 #[derive(Debug)]
-pub(crate) struct Query {
+pub(crate) struct SqlQuery {
     pub(crate) sql: String,
-    pub(crate) params: Vec<Value>,
+    pub(crate) params: Vec<CellValue>,
     /// Stop before the row with which the bytes of all rows exceed this; the first row always comes.
     pub(crate) max_bytes: usize,
 }
 
-impl Query {
-    pub(crate) fn new(sql: impl Into<String>, params: Vec<Value>) -> Self {
+impl SqlQuery {
+    pub(crate) fn new(sql: impl Into<String>, params: Vec<CellValue>) -> Self {
         Self { sql: sql.into(), params, max_bytes: usize::MAX }
     }
 }
 
 /// The statements of a commit.
-pub(crate) fn statements(writes: Vec<Write>) -> Vec<Statement> {
+pub(crate) fn statements(writes: Vec<BatchWrite>) -> Vec<SqlStatement> {
     let mut all = Vec::with_capacity(writes.len() * 2);
     for (index, write) in writes.into_iter().enumerate() {
-        let mut push = |sql, params, expect| all.push(Statement { sql, params, expect, write: index });
+        let mut push = |sql, params, expect| all.push(SqlStatement { sql, params, expect, write: index });
         match write {
-            Write::Append(append) => append_statements(append, &mut push),
-            Write::Create(document) => push(CREATE, document_values(document), Expect::One),
-            Write::Revise(document) => {
+            BatchWrite::Append(append) => append_statements(append, &mut push),
+            BatchWrite::Create(document) => push(CREATE, document_values(document), ExpectedRows::One),
+            BatchWrite::Revise(document) => {
                 let before = document.revision - 1;
                 let kept = values![document.kind, document.id, before, document.version];
-                push(KEEP, kept, Expect::Any);
-                push(REVISE, revision_values(document, before), Expect::One);
+                push(KEEP, kept, ExpectedRows::Any);
+                push(REVISE, revision_values(document, before), ExpectedRows::One);
             }
-            Write::ExpectLive { workspace, kind, id, version: None } => {
-                push(LIVE, values![workspace, kind, id], Expect::Found);
+            BatchWrite::ExpectLive { workspace, kind, id, version: None } => {
+                push(LIVE, values![workspace, kind, id], ExpectedRows::Found);
             }
-            Write::ExpectLive { workspace, kind, id, version: Some(version) } => {
-                push(LIVE_VERSION, values![workspace, kind, id, version], Expect::Found);
+            BatchWrite::ExpectLive { workspace, kind, id, version: Some(version) } => {
+                push(LIVE_VERSION, values![workspace, kind, id, version], ExpectedRows::Found);
             }
-            Write::ExpectUnused { environment } => push(UNUSED, values![environment], Expect::Found),
-            Write::Drop { workspace, kind, id } => {
+            BatchWrite::ExpectUnused { environment } => {
+                push(UNUSED, values![environment], ExpectedRows::Found);
+            }
+            BatchWrite::Drop { workspace, kind, id } => {
                 let place = || values![workspace, kind, id];
-                push(THERE, place(), Expect::Found);
-                push(DROP_HISTORY, place(), Expect::Any);
-                push(DROP, place(), Expect::Any);
+                push(THERE, place(), ExpectedRows::Found);
+                push(DROP_HISTORY, place(), ExpectedRows::Any);
+                push(DROP, place(), ExpectedRows::Any);
             }
-            Write::Delete { workspace, session, at } => {
-                push(DELETE, values![at, session, workspace], Expect::One);
+            BatchWrite::Delete { workspace, session, at } => {
+                push(DELETE, values![at, session, workspace], ExpectedRows::One);
             }
-            Write::PutSnapshot { hash, body } => {
-                push(PUT_SNAPSHOT, values![hash.to_vec(), body], Expect::Any);
+            BatchWrite::PutSnapshot { hash, body } => {
+                push(PUT_SNAPSHOT, values![hash.to_vec(), body], ExpectedRows::Any);
             }
-            Write::Pin(Pin { blob, owner, bytes }) => {
-                push(PIN, values![owner.kind, owner.id, blob.to_vec(), bytes], Expect::Any);
+            BatchWrite::Pin(BlobPin { blob, owner, bytes }) => {
+                push(PIN, values![owner.kind, owner.id, blob.to_vec(), bytes], ExpectedRows::Any);
             }
-            Write::PutReceipt { receipt, over } => {
+            BatchWrite::PutReceipt { receipt, over } => {
                 let sum = sums::receipt(&receipt);
-                let Receipt { name, print, until, made } = receipt;
+                let PostReceipt { name, print, until, made } = receipt;
                 let params = values![name.to_vec(), print.to_vec(), until, made, sum, over];
-                push(PUT_RECEIPT, params, Expect::One);
+                push(PUT_RECEIPT, params, ExpectedRows::One);
             }
         }
     }
@@ -111,8 +115,8 @@ const DELETE: &str =
 const APPEND: &str = "INSERT INTO log (session, first, count, at, body, receipt, sum) \
      VALUES ((SELECT number FROM heads WHERE id = $1), $2, $3, $4, $5, $6, $7)";
 
-fn append_statements(append: Append, push: &mut impl FnMut(&'static str, Vec<Value>, Expect)) {
-    let Append { session, first, count, at, body, receipt, head } = append;
+fn append_statements(append: LogAppend, push: &mut impl FnMut(&'static str, Vec<CellValue>, ExpectedRows)) {
+    let LogAppend { session, first, count, at, body, receipt, head } = append;
     let (status, head_sum) = (head.status.name(), sums::head(&head));
     let row_sum = sums::row(session, first, count, at, &body, receipt.as_deref());
     if first == 0 {
@@ -132,16 +136,16 @@ fn append_statements(append: Append, push: &mut impl FnMut(&'static str, Vec<Val
             head.body,
             head_sum,
         ];
-        push(INSERT_HEAD, created, Expect::One);
+        push(INSERT_HEAD, created, ExpectedRows::One);
     } else {
-        let Head { position, due, updated_at, body, archived_at, deleted_at, .. } = head;
+        let SessionHead { position, due, updated_at, body, archived_at, deleted_at, .. } = head;
         let moved = values![position, status, due, updated_at, body, head_sum, session, first];
-        push(MOVE_HEAD, moved, Expect::One);
+        push(MOVE_HEAD, moved, ExpectedRows::One);
         if archived_at.is_some() || deleted_at.is_some() {
-            push(END_HEAD, values![archived_at, deleted_at, session], Expect::One);
+            push(END_HEAD, values![archived_at, deleted_at, session], ExpectedRows::One);
         }
     }
-    push(APPEND, values![session, first, u64::from(count), at, body, receipt, row_sum], Expect::One);
+    push(APPEND, values![session, first, u64::from(count), at, body, receipt, row_sum], ExpectedRows::One);
 }
 
 /// The lock of a document. One made before it stood apart was locked by its version.
@@ -217,7 +221,7 @@ const PUT_RECEIPT: &str = "INSERT INTO receipts (name, print, until, made, sum) 
      VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET print = excluded.print, \
      until = excluded.until, made = excluded.made, sum = excluded.sum WHERE receipts.until <= $6";
 
-fn document_values(document: Document) -> Vec<Value> {
+fn document_values(document: StoredDocument) -> Vec<CellValue> {
     let sum = sums::document(&document);
     values![
         document.kind,
@@ -235,7 +239,7 @@ fn document_values(document: Document) -> Vec<Value> {
     ]
 }
 
-fn revision_values(document: Document, before: u64) -> Vec<Value> {
+fn revision_values(document: StoredDocument, before: u64) -> Vec<CellValue> {
     let sum = sums::document(&document);
     values![
         document.version,
@@ -257,199 +261,204 @@ pub(crate) const HEAD_COLUMNS: &str = "id, workspace, position, status, due, cre
      archived_at, deleted_at, agent, agent_version, environment, body, sum";
 pub(crate) const DOCUMENT_COLUMNS: &str = document_columns!();
 
-pub(crate) fn head(workspace: WorkspaceId, session: SessionId) -> Query {
+pub(crate) fn head(workspace: WorkspaceId, session: SessionId) -> SqlQuery {
     let sql = format!("SELECT {HEAD_COLUMNS} FROM heads WHERE id = $1 AND workspace = $2");
-    Query::new(sql, values![session, workspace])
+    SqlQuery::new(sql, values![session, workspace])
 }
 
 /// The head row of a session, whosever it is.
-pub(crate) fn head_of(session: SessionId) -> Query {
+pub(crate) fn head_of(session: SessionId) -> SqlQuery {
     let sql = format!("SELECT {HEAD_COLUMNS} FROM heads WHERE id = $1");
-    Query::new(sql, values![session])
+    SqlQuery::new(sql, values![session])
 }
 
-pub(crate) fn busy() -> Query {
+pub(crate) fn busy() -> SqlQuery {
     let sql = "SELECT id FROM heads \
          WHERE status IN ('running', 'rescheduling') AND deleted_at IS NULL ORDER BY id";
-    Query::new(sql, Vec::new())
+    SqlQuery::new(sql, Vec::new())
 }
 
 /// How many log rows one read looks at; a caller that wants more asks again from where it ended.
 pub(crate) const ROWS_AT_ONCE: usize = 10_000;
 
-pub(crate) fn log(session: SessionId, from: u64, max_bytes: usize) -> Query {
+pub(crate) fn log(session: SessionId, from: u64, max_bytes: usize) -> SqlQuery {
     let sql = "SELECT l.first, l.count, l.at, l.body, l.receipt, l.sum FROM log l \
          WHERE l.session = (SELECT number FROM heads WHERE id = $1) \
          AND l.first >= (SELECT COALESCE(MAX(s.first), 0) FROM log s \
          WHERE s.session = (SELECT number FROM heads WHERE id = $1) AND s.first <= $2) \
          AND l.first + l.count > $2 ORDER BY l.first LIMIT $3";
     let params = values![session, from, ROWS_AT_ONCE];
-    Query { max_bytes, ..Query::new(sql, params) }
+    SqlQuery { max_bytes, ..SqlQuery::new(sql, params) }
 }
 
-pub(crate) fn log_back(session: SessionId, before: u64, max_bytes: usize) -> Query {
+pub(crate) fn log_back(session: SessionId, before: u64, max_bytes: usize) -> SqlQuery {
     let sql = "SELECT first, count, at, body, receipt, sum FROM log \
          WHERE session = (SELECT number FROM heads WHERE id = $1) AND first < $2 \
          ORDER BY first DESC LIMIT $3";
     let params = values![session, before, ROWS_AT_ONCE];
-    Query { max_bytes, ..Query::new(sql, params) }
+    SqlQuery { max_bytes, ..SqlQuery::new(sql, params) }
 }
 
-pub(crate) fn deleted(before: Stamp, limit: usize) -> Query {
+pub(crate) fn deleted(before: Timestamp, limit: usize) -> SqlQuery {
     let sql = "SELECT id FROM heads WHERE deleted_at < $1 ORDER BY deleted_at, id LIMIT $2";
-    Query::new(sql, values![before, limit])
+    SqlQuery::new(sql, values![before, limit])
 }
 
 /// The position where the log's oldest `rows` rows end, if it has more.
-pub(crate) fn cut(session: SessionId, rows: usize) -> Query {
+pub(crate) fn cut(session: SessionId, rows: usize) -> SqlQuery {
     let sql = "SELECT first FROM log WHERE session = (SELECT number FROM heads WHERE id = $1) \
          ORDER BY first LIMIT 1 OFFSET $2";
-    Query::new(sql, values![session, rows])
+    SqlQuery::new(sql, values![session, rows])
 }
 
 /// Removes a deleted session's log rows in front of `before`, and with `None` the rest and the head.
-pub(crate) fn remove(session: SessionId, before: Option<u64>) -> Vec<Statement> {
-    let rows = Statement {
+pub(crate) fn remove(session: SessionId, before: Option<u64>) -> Vec<SqlStatement> {
+    let rows = SqlStatement {
         sql: "DELETE FROM log WHERE session = \
               (SELECT number FROM heads WHERE id = $1 AND deleted_at IS NOT NULL) AND first < $2",
         params: values![session, before.unwrap_or(u64::MAX)],
-        expect: Expect::Any,
+        expect: ExpectedRows::Any,
         write: 0,
     };
-    let head = Statement {
+    let head = SqlStatement {
         sql: "DELETE FROM heads WHERE id = $1 AND deleted_at IS NOT NULL",
         params: values![session],
-        expect: Expect::One,
+        expect: ExpectedRows::One,
         write: 0,
     };
-    let pins = Statement {
+    let pins = SqlStatement {
         sql: "DELETE FROM pins WHERE kind = $1 AND owner = $2",
-        params: values![OwnerKind::Session, session],
-        expect: Expect::Any,
+        params: values![BlobOwnerKind::Session, session],
+        expect: ExpectedRows::Any,
         write: 0,
     };
     if before.is_some() { vec![rows] } else { vec![rows, head, pins] }
 }
 
 /// How many sessions have an environment that are neither terminated nor deleted.
-pub(crate) fn using(environment: EnvironmentId) -> Query {
-    Query::new(concat!("SELECT COUNT(*) ", using!()), values![environment])
+pub(crate) fn using(environment: EnvironmentId) -> SqlQuery {
+    SqlQuery::new(concat!("SELECT COUNT(*) ", using!()), values![environment])
 }
 
 /// How many bytes the blobs hold that an owner pins.
-pub(crate) fn pinned(owner: Owner) -> Query {
+pub(crate) fn pinned(owner: BlobOwner) -> SqlQuery {
     let sql = "SELECT COALESCE(SUM(bytes), 0) FROM pins WHERE kind = $1 AND owner = $2";
-    Query::new(sql, values![owner.kind, owner.id])
+    SqlQuery::new(sql, values![owner.kind, owner.id])
 }
 
 /// Which of these blobs somebody pins.
-pub(crate) fn in_use(blobs: &[[u8; 32]]) -> Query {
+pub(crate) fn in_use(blobs: &[[u8; 32]]) -> SqlQuery {
     let places: Vec<String> = (1..=blobs.len()).map(|place| format!("${place}")).collect();
     let sql = format!("SELECT DISTINCT blob FROM pins WHERE blob IN ({})", places.join(", "));
-    Query::new(sql, blobs.iter().map(|blob| Value::from(blob.to_vec())).collect())
+    SqlQuery::new(sql, blobs.iter().map(|blob| CellValue::from(blob.to_vec())).collect())
 }
 
 /// Sessions of every workspace behind `after`, by id.
-pub(crate) fn sessions(after: Option<SessionId>, limit: usize) -> Query {
+pub(crate) fn sessions(after: Option<SessionId>, limit: usize) -> SqlQuery {
     match after {
-        None => Query::new("SELECT id FROM heads ORDER BY id LIMIT $1", values![limit]),
+        None => SqlQuery::new("SELECT id FROM heads ORDER BY id LIMIT $1", values![limit]),
         Some(after) => {
-            Query::new("SELECT id FROM heads WHERE id > $1 ORDER BY id LIMIT $2", values![after, limit])
+            SqlQuery::new("SELECT id FROM heads WHERE id > $1 ORDER BY id LIMIT $2", values![after, limit])
         }
     }
 }
 
-pub(crate) fn receipt(name: &[u8; 16], now: Stamp) -> Query {
+pub(crate) fn receipt(name: &[u8; 16], now: Timestamp) -> SqlQuery {
     let sql = "SELECT name, print, until, made, sum FROM receipts WHERE name = $1 AND until > $2";
-    Query::new(sql, values![name.to_vec(), now])
+    SqlQuery::new(sql, values![name.to_vec(), now])
 }
 
 /// Until when those receipts last whose time is over.
-pub(crate) fn receipts_over(now: Stamp, limit: usize) -> Query {
+pub(crate) fn receipts_over(now: Timestamp, limit: usize) -> SqlQuery {
     let sql = "SELECT until FROM receipts WHERE until <= $1 ORDER BY until LIMIT $2";
-    Query::new(sql, values![now, limit])
+    SqlQuery::new(sql, values![now, limit])
 }
 
-pub(crate) fn forget(until: Stamp) -> Statement {
-    Statement {
+pub(crate) fn forget(until: Timestamp) -> SqlStatement {
+    SqlStatement {
         sql: "DELETE FROM receipts WHERE until <= $1",
         params: values![until],
-        expect: Expect::Any,
+        expect: ExpectedRows::Any,
         write: 0,
     }
 }
 
-pub(crate) fn mark(name: &str) -> Query {
-    Query::new("SELECT 1 FROM marks WHERE name = $1", values![name])
+pub(crate) fn mark(name: &str) -> SqlQuery {
+    SqlQuery::new("SELECT 1 FROM marks WHERE name = $1", values![name])
 }
 
-pub(crate) fn set_mark(name: &str) -> Statement {
-    Statement {
+pub(crate) fn set_mark(name: &str) -> SqlStatement {
+    SqlStatement {
         sql: "INSERT INTO marks (name) VALUES ($1) ON CONFLICT DO NOTHING",
         params: values![name],
-        expect: Expect::Any,
+        expect: ExpectedRows::Any,
         write: 0,
     }
 }
 
-pub(crate) fn probe() -> Statement {
-    Statement {
+pub(crate) fn probe() -> SqlStatement {
+    SqlStatement {
         sql: "INSERT INTO probe (id, writes) VALUES (1, 1) \
               ON CONFLICT (id) DO UPDATE SET writes = probe.writes + 1",
         params: Vec::new(),
-        expect: Expect::One,
+        expect: ExpectedRows::One,
         write: 0,
     }
 }
 
-pub(crate) fn document(workspace: WorkspaceId, kind: Kind, id: u128) -> Query {
+pub(crate) fn document(workspace: WorkspaceId, kind: DocumentKind, id: u128) -> SqlQuery {
     let sql =
         format!("SELECT {DOCUMENT_COLUMNS} FROM documents WHERE kind = $1 AND id = $2 AND workspace = $3");
-    Query::new(sql, values![kind, id, workspace])
+    SqlQuery::new(sql, values![kind, id, workspace])
 }
 
-pub(crate) fn document_version(workspace: WorkspaceId, kind: Kind, id: u128, version: u64) -> Query {
+pub(crate) fn document_version(
+    workspace: WorkspaceId,
+    kind: DocumentKind,
+    id: u128,
+    version: u64,
+) -> SqlQuery {
     let of = "kind = $1 AND id = $2 AND workspace = $3 AND version = $4";
     let sql = format!(
         "SELECT {DOCUMENT_COLUMNS} FROM documents WHERE {of} \
          UNION ALL SELECT {DOCUMENT_COLUMNS} FROM history WHERE {of}"
     );
-    Query::new(sql, values![kind, id, workspace, version])
+    SqlQuery::new(sql, values![kind, id, workspace, version])
 }
 
 pub(crate) fn versions(
     workspace: WorkspaceId,
-    kind: Kind,
+    kind: DocumentKind,
     id: u128,
     after: Option<u64>,
     limit: usize,
-) -> Query {
+) -> SqlQuery {
     let of = "kind = $1 AND id = $2 AND workspace = $3 AND version < $4";
     let sql = format!(
         "SELECT {DOCUMENT_COLUMNS} FROM documents WHERE {of} \
          UNION ALL SELECT {DOCUMENT_COLUMNS} FROM history WHERE {of} ORDER BY version DESC LIMIT $5"
     );
-    Query::new(sql, values![kind, id, workspace, after.unwrap_or(u64::MAX), limit])
+    SqlQuery::new(sql, values![kind, id, workspace, after.unwrap_or(u64::MAX), limit])
 }
 
-pub(crate) fn find(workspace: WorkspaceId, kind: Kind, key: &str) -> Query {
+pub(crate) fn find(workspace: WorkspaceId, kind: DocumentKind, key: &str) -> SqlQuery {
     let sql = format!(
         "SELECT {DOCUMENT_COLUMNS} FROM documents WHERE workspace = $1 AND kind = $2 AND unique_key = $3"
     );
-    Query::new(sql, values![workspace, kind, key])
+    SqlQuery::new(sql, values![workspace, kind, key])
 }
 
-pub(crate) fn snapshot(hash: &[u8; 32]) -> Query {
-    Query::new("SELECT body FROM snapshots WHERE hash = $1", values![hash.to_vec()])
+pub(crate) fn snapshot(hash: &[u8; 32]) -> SqlQuery {
+    SqlQuery::new("SELECT body FROM snapshots WHERE hash = $1", values![hash.to_vec()])
 }
 
-pub(crate) fn lease(scope: &str) -> Query {
-    Query::new("SELECT holder, epoch, until FROM leases WHERE scope = $1", values![scope])
+pub(crate) fn lease(scope: &str) -> SqlQuery {
+    SqlQuery::new("SELECT holder, epoch, until FROM leases WHERE scope = $1", values![scope])
 }
 
 /// Replaces the lease if it is still `kept`.
-pub(crate) fn swap_lease(scope: &str, kept: Option<&Lease>, next: Lease) -> Statement {
-    let Lease { holder, epoch, until } = next;
+pub(crate) fn swap_lease(scope: &str, kept: Option<&SessionLease>, next: SessionLease) -> SqlStatement {
+    let SessionLease { holder, epoch, until } = next;
     let holder = holder.as_str();
     let (sql, params) = match kept {
         None => (
@@ -462,23 +471,23 @@ pub(crate) fn swap_lease(scope: &str, kept: Option<&Lease>, next: Lease) -> Stat
             values![holder, epoch, until, scope, kept.epoch, kept.until, kept.holder.as_str()],
         ),
     };
-    Statement { sql, params, expect: Expect::One, write: 0 }
+    SqlStatement { sql, params, expect: ExpectedRows::One, write: 0 }
 }
 
-pub(crate) fn renew_lease(scope: &str, epoch: u64, until: Stamp) -> Statement {
-    Statement {
+pub(crate) fn renew_lease(scope: &str, epoch: u64, until: Timestamp) -> SqlStatement {
+    SqlStatement {
         sql: "UPDATE leases SET until = $1 WHERE scope = $2 AND epoch = $3 AND holder <> ''",
         params: values![until, scope, epoch],
-        expect: Expect::One,
+        expect: ExpectedRows::One,
         write: 0,
     }
 }
 
-pub(crate) fn release_lease(scope: &str, epoch: u64) -> Statement {
-    Statement {
+pub(crate) fn release_lease(scope: &str, epoch: u64) -> SqlStatement {
+    SqlStatement {
         sql: "UPDATE leases SET holder = '' WHERE scope = $1 AND epoch = $2",
         params: values![scope, epoch],
-        expect: Expect::Any,
+        expect: ExpectedRows::Any,
         write: 0,
     }
 }

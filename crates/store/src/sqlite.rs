@@ -12,17 +12,17 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::disk::{self, Disk};
-use crate::fault::{CommitError, Fault};
+use crate::disk::{self, DatabaseDisk};
+use crate::fault::{BatchError, StoreFault};
 use crate::migrations::{MIGRATIONS, TABLE, newest};
 #[cfg(debug_assertions)]
-use crate::sql::Expect;
-use crate::sql::{Query, Statement};
+use crate::sql::ExpectedRows;
+use crate::sql::{SqlQuery, SqlStatement};
 #[cfg(debug_assertions)]
 use crate::statements::PANIC;
-use crate::statements::{Rows, give, read};
-use crate::threads::{End, Ended, Endings, Threads};
-use crate::writer::{Batch, Order, Writer};
+use crate::statements::{FoundRows, give, read};
+use crate::threads::{DatabaseThreadEnded, DatabaseThreads, ThreadEnd, ThreadEndings};
+use crate::writer::{BatchWriter, WriteBatch, WriteOrder};
 
 /// Batches and queries that may wait; more make their callers wait before they are handed over.
 const QUEUE: usize = 1024;
@@ -35,7 +35,7 @@ const EXAMINED_BYTES: u64 = 512 << 20;
 
 /// Where the index of the write-ahead log lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Index {
+pub(crate) enum LogIndex {
     /// In a file beside it, so that other processes may have the database open too.
     Shared,
     /// In this process's memory, which takes no room on the disk; other processes wait until it ends.
@@ -48,22 +48,22 @@ const READER: &str = "store-reader";
 
 /// An open database file.
 #[derive(Debug)]
-pub(crate) struct Database {
+pub(crate) struct SqliteDatabase {
     // Dropped in this order: a channel closes and its threads end. The writer ends last and alone, for
     // when connections close side by side, none of them folds the write-ahead log.
     questions: mpsc::Sender<Question>,
-    _readers: Threads,
-    orders: mpsc::Sender<Order>,
-    _writer: Threads,
+    _readers: DatabaseThreads,
+    orders: mpsc::Sender<WriteOrder>,
+    _writer: DatabaseThreads,
     commits: Arc<AtomicU64>,
-    disk: Arc<Disk>,
-    endings: Endings,
+    disk: Arc<DatabaseDisk>,
+    endings: ThreadEndings,
 }
 
 #[derive(Debug)]
 struct Asked {
-    query: Query,
-    answer: oneshot::Sender<Result<Rows, Fault>>,
+    query: SqlQuery,
+    answer: oneshot::Sender<Result<FoundRows, StoreFault>>,
 }
 
 /// What a reader is asked.
@@ -74,40 +74,41 @@ enum Question {
     Break,
 }
 
-impl Database {
+impl SqliteDatabase {
     /// Opens or creates the file and brings its schema up to date.
-    pub(crate) fn open(path: &Path) -> Result<Self, Fault> {
-        let disk = Arc::new(Disk::new(path));
-        let mut index = Index::Shared;
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreFault> {
+        let disk = Arc::new(DatabaseDisk::new(path));
+        let mut index = LogIndex::Shared;
         let mut opened = prepare(path, index, &disk);
         // Even to open a database takes a little room, of which a file system may swallow the first pieces.
-        let starved = |opened: &Result<_, Fault>| {
-            matches!(opened, Err(fault) if !matches!(fault, Fault::Newer { .. })) && disk.is_full()
+        let starved = |opened: &Result<_, StoreFault>| {
+            matches!(opened, Err(fault) if !matches!(fault, StoreFault::Newer { .. })) && disk.is_full()
         };
         while starved(&opened) && disk.give_up(disk::OPEN_BYTES) {
             opened = prepare(path, index, &disk);
         }
         // What was given up may still be another's to take: a file system has a part for root alone.
         if starved(&opened) {
-            index = Index::Own;
+            index = LogIndex::Own;
             opened = prepare(path, index, &disk);
         }
         if starved(&opened) {
             return Err(disk.full());
         }
         let writer = opened?;
-        if index == Index::Own {
+        if index == LogIndex::Own {
             tracing::warn!(
                 "the disk is full: it has no room for the index of the write-ahead log, which is in memory until \
                  the next start; until then `heddle keys` does not reach the database"
             );
         }
-        let wrong = |reason: String| Fault::Open { path: path.to_owned(), reason };
+        let wrong = |reason: String| StoreFault::Open { path: path.to_owned(), reason };
         let commits = Arc::new(AtomicU64::new(0));
-        let endings: Endings = Arc::new(watch::Sender::new(None));
-        let (mut writers, mut readers) = (Threads::default(), Threads::default());
+        let endings: ThreadEndings = Arc::new(watch::Sender::new(None));
+        let (mut writers, mut readers) = (DatabaseThreads::default(), DatabaseThreads::default());
         let (orders, waiting) = mpsc::channel(QUEUE);
-        let writer = Writer { connection: writer, disk: Arc::clone(&disk), commits: Arc::clone(&commits) };
+        let writer =
+            BatchWriter { connection: writer, disk: Arc::clone(&disk), commits: Arc::clone(&commits) };
         writers.start(WRITER, &endings, move || writer.run(waiting)).map_err(wrong)?;
         let (questions, asked) = mpsc::channel(QUEUE);
         let asked = Arc::new(Mutex::new(asked));
@@ -123,19 +124,19 @@ impl Database {
 
     /// Runs a batch: all or nothing, durable when this returns. A caller that stops waiting may or
     /// may not have had its batch run.
-    pub(crate) async fn run(&self, statements: Vec<Statement>, appends: u64) -> Result<(), CommitError> {
+    pub(crate) async fn run(&self, statements: Vec<SqlStatement>, appends: u64) -> Result<(), BatchError> {
         let (answer, answered) = oneshot::channel();
-        let batch = Batch { statements, appends, answer };
-        self.orders.send(Order::Run(batch)).await.map_err(|_| Fault::Closed)?;
-        answered.await.map_err(|_| Fault::Closed)?
+        let batch = WriteBatch { statements, appends, answer };
+        self.orders.send(WriteOrder::Run(batch)).await.map_err(|_| StoreFault::Closed)?;
+        answered.await.map_err(|_| StoreFault::Closed)?
     }
 
     /// Runs one query on the newest committed state.
-    pub(crate) async fn rows(&self, query: Query) -> Result<Rows, Fault> {
+    pub(crate) async fn rows(&self, query: SqlQuery) -> Result<FoundRows, StoreFault> {
         let (answer, answered) = oneshot::channel();
         let question = Question::Read(Asked { query, answer });
-        self.questions.send(question).await.map_err(|_| Fault::Closed)?;
-        answered.await.map_err(|_| Fault::Closed)?
+        self.questions.send(question).await.map_err(|_| StoreFault::Closed)?;
+        answered.await.map_err(|_| StoreFault::Closed)?
     }
 
     /// How many appends were made durable since the file was opened.
@@ -143,12 +144,12 @@ impl Database {
         self.commits.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn disk(&self) -> &Arc<Disk> {
+    pub(crate) fn disk(&self) -> &Arc<DatabaseDisk> {
         &self.disk
     }
 
     /// Waits until a thread ends before its time; as long as all is well, for ever.
-    pub(crate) async fn watch(&self) -> Ended {
+    pub(crate) async fn watch(&self) -> DatabaseThreadEnded {
         let mut ending = self.endings.subscribe();
         let ended = ending.wait_for(Option::is_some).await.ok().and_then(|ended| ended.clone());
         // We hold the sender: the other end cannot go before us.
@@ -160,14 +161,14 @@ impl Database {
 
     /// Makes a thread panic over what it is asked.
     #[cfg(debug_assertions)]
-    pub(crate) async fn panic_thread(&self, name: &str) -> Result<(), Fault> {
+    pub(crate) async fn panic_thread(&self, name: &str) -> Result<(), StoreFault> {
         if name == READER {
-            return self.rows(Query::new(PANIC, Vec::new())).await.map(drop);
+            return self.rows(SqlQuery::new(PANIC, Vec::new())).await.map(drop);
         }
-        let panic = Statement { sql: PANIC, params: Vec::new(), expect: Expect::Any, write: 0 };
+        let panic = SqlStatement { sql: PANIC, params: Vec::new(), expect: ExpectedRows::Any, write: 0 };
         match self.run(vec![panic], 0).await {
-            Ok(()) | Err(CommitError::Conflict { .. }) => Ok(()),
-            Err(CommitError::Fault(fault)) => Err(fault),
+            Ok(()) | Err(BatchError::Conflict { .. }) => Ok(()),
+            Err(BatchError::Fault(fault)) => Err(fault),
         }
     }
 
@@ -175,7 +176,7 @@ impl Database {
     #[cfg(debug_assertions)]
     pub(crate) async fn break_thread(&self, name: &str) -> bool {
         match name {
-            WRITER => self.orders.send(Order::Break).await.is_ok(),
+            WRITER => self.orders.send(WriteOrder::Break).await.is_ok(),
             READER => self.questions.send(Question::Break).await.is_ok(),
             _ => false,
         }
@@ -183,8 +184,8 @@ impl Database {
 }
 
 /// The writer's connection, to a file that is ready for it.
-pub(crate) fn prepare(path: &Path, index: Index, disk: &Disk) -> Result<Connection, Fault> {
-    let wrong = |reason: String| Fault::Open { path: path.to_owned(), reason };
+pub(crate) fn prepare(path: &Path, index: LogIndex, disk: &DatabaseDisk) -> Result<Connection, StoreFault> {
+    let wrong = |reason: String| StoreFault::Open { path: path.to_owned(), reason };
     // SQLite does not wait when two connections turn a new file to WAL at once, so openings take turns.
     let turn = File::create(path.with_added_extension("opening")).and_then(|turn| {
         turn.lock()?;
@@ -194,7 +195,7 @@ pub(crate) fn prepare(path: &Path, index: Index, disk: &Disk) -> Result<Connecti
     let told = |error: rusqlite::Error| wrong(disk.told(&error));
     let mut writer = connect(path, index).map_err(told)?;
     if let Some(found) = migrate(&mut writer).map_err(told)? {
-        return Err(Fault::Newer { path: path.to_owned(), found, known: newest() });
+        return Err(StoreFault::Newer { path: path.to_owned(), found, known: newest() });
     }
     let mode: String =
         writer.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(told)?;
@@ -214,14 +215,14 @@ pub(crate) fn prepare(path: &Path, index: Index, disk: &Disk) -> Result<Connecti
 
 /// See [`crate::Store::look`]. What waits in the write-ahead log is not seen, so that only what is certain
 /// without it is said.
-pub(crate) fn look(path: &Path) -> Result<(), Fault> {
+pub(crate) fn look(path: &Path) -> Result<(), StoreFault> {
     if !path.exists() {
         return Ok(());
     }
     match newest_seen(path, "immutable=1") {
-        Ok(found) if found > newest() => Err(Fault::Newer { path: path.into(), found, known: newest() }),
+        Ok(found) if found > newest() => Err(StoreFault::Newer { path: path.into(), found, known: newest() }),
         Err(wrong) if wrong.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-            Err(Fault::Open { path: path.into(), reason: Disk::new(path).told(&wrong) })
+            Err(StoreFault::Open { path: path.into(), reason: DatabaseDisk::new(path).told(&wrong) })
         }
         Ok(_) | Err(_) => Ok(()),
     }
@@ -229,7 +230,7 @@ pub(crate) fn look(path: &Path) -> Result<(), Fault> {
 
 /// See [`crate::Store::is_older`].
 pub(crate) fn is_older(path: &Path) -> bool {
-    let seen = as_it_is(&Disk::new(path)).and_then(|how| newest_seen(path, how).ok());
+    let seen = as_it_is(&DatabaseDisk::new(path)).and_then(|how| newest_seen(path, how).ok());
     seen.is_some_and(|seen| seen < newest())
 }
 
@@ -240,7 +241,7 @@ fn newest_seen(path: &Path, how: &str) -> Result<i64, rusqlite::Error> {
 
 /// How all of a database is read without a change to its files. `None`: to see what waits in the log, an
 /// index of it would have to be made.
-fn as_it_is(disk: &Disk) -> Option<&'static str> {
+fn as_it_is(disk: &DatabaseDisk) -> Option<&'static str> {
     match (disk.has_log(), disk.has_index()) {
         (false, _) => Some("immutable=1"),
         (true, true) => Some("readonly_shm=1"),
@@ -249,15 +250,15 @@ fn as_it_is(disk: &Disk) -> Option<&'static str> {
 }
 
 /// See [`crate::Store::examine`].
-pub(crate) fn examine(path: &Path) -> Result<(), Fault> {
+pub(crate) fn examine(path: &Path) -> Result<(), StoreFault> {
     look(path)?;
-    let disk = Disk::new(path);
+    let disk = DatabaseDisk::new(path);
     let Some(how) = as_it_is(&disk) else { return Ok(()) };
     let bytes = std::fs::metadata(path).map_or(0, |found| found.len());
     let check =
         if bytes > EXAMINED_BYTES { "PRAGMA quick_check(migrations)" } else { "PRAGMA quick_check(1)" };
     let found = to_read(path, how).and_then(|file| file.query_row(check, [], |row| row.get::<_, String>(0)));
-    let wrong = |reason: String| Err(Fault::Open { path: path.into(), reason });
+    let wrong = |reason: String| Err(StoreFault::Open { path: path.into(), reason });
     match found {
         Ok(found) if found != "ok" => wrong(disk.told_malformed(&"it is malformed")),
         Err(error) => {
@@ -276,10 +277,10 @@ fn to_read(path: &Path, how: &str) -> Result<Connection, rusqlite::Error> {
     Connection::open_with_flags(format!("file:{name}?{how}"), flags)
 }
 
-pub(crate) fn connect(path: &Path, index: Index) -> Result<Connection, rusqlite::Error> {
+pub(crate) fn connect(path: &Path, index: LogIndex) -> Result<Connection, rusqlite::Error> {
     let connection = match index {
-        Index::Shared => Connection::open(path)?,
-        Index::Own => Connection::open_with_flags_and_vfs(path, OpenFlags::default(), "unix-excl")?,
+        LogIndex::Shared => Connection::open(path)?,
+        LogIndex::Own => Connection::open_with_flags_and_vfs(path, OpenFlags::default(), "unix-excl")?,
     };
     // Whoever fails to open it folds no log into it, which may be another database's.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -311,14 +312,18 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<Option<i64>, rusqli
     Ok(None)
 }
 
-fn answer_all(connection: &Connection, disk: &Disk, asked: &Mutex<mpsc::Receiver<Question>>) -> End {
+fn answer_all(
+    connection: &Connection,
+    disk: &DatabaseDisk,
+    asked: &Mutex<mpsc::Receiver<Question>>,
+) -> ThreadEnd {
     loop {
         // The lock is held while waiting: the idle readers stand in line for it.
         let next = asked.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
         let Asked { query, answer } = match next {
-            None => return End::Closed,
+            None => return ThreadEnd::Closed,
             #[cfg(debug_assertions)]
-            Some(Question::Break) => return End::Broken,
+            Some(Question::Break) => return ThreadEnd::Broken,
             Some(Question::Read(asked)) => asked,
         };
         if !answer.is_closed() {
@@ -327,7 +332,7 @@ fn answer_all(connection: &Connection, disk: &Disk, asked: &Mutex<mpsc::Receiver
                 answer,
                 match rows {
                     Ok(rows) => rows.map_err(|error| disk.fault(&error)),
-                    Err(_) => Err(Fault::Panicked),
+                    Err(_) => Err(StoreFault::Panicked),
                 },
             );
         }

@@ -1,12 +1,12 @@
 //! How queries find their rows, and what an older database becomes.
 
-use protocol::{AgentId, SessionId, Stamp, WorkspaceId, session::Status};
+use protocol::{AgentId, SessionId, Timestamp, WorkspaceId, session::SessionStatus};
 
 use super::*;
-use crate::cells::Value;
-use crate::kind::Kind;
+use crate::cells::CellValue;
+use crate::kind::DocumentKind;
 use crate::migrations::Migration;
-use crate::nouns::{Document, DocumentQuery, HeadQuery, Order, Write};
+use crate::nouns::{BatchWrite, DocumentQuery, HeadQuery, ListOrder, StoredDocument};
 use crate::{Store, lists, sql, sums};
 
 const SESSION: SessionId = SessionId::from_bits(7);
@@ -18,8 +18,8 @@ fn database() -> Connection {
     connection
 }
 
-fn plan(connection: &Connection, query: Query) -> Vec<String> {
-    let explained = Query { sql: format!("EXPLAIN QUERY PLAN {}", query.sql), ..query };
+fn plan(connection: &Connection, query: SqlQuery) -> Vec<String> {
+    let explained = SqlQuery { sql: format!("EXPLAIN QUERY PLAN {}", query.sql), ..query };
     let steps = read(connection, &explained).unwrap().rows;
     steps.into_iter().map(|step| format!("{:?}", step.last().unwrap())).collect()
 }
@@ -27,23 +27,23 @@ fn plan(connection: &Connection, query: Query) -> Vec<String> {
 #[test]
 fn every_query_finds_its_rows_by_an_index() {
     let connection = database();
-    let documents = DocumentQuery::new(WORKSPACE, Kind::new("agent"), 10);
+    let documents = DocumentQuery::new(WORKSPACE, DocumentKind::new("agent"), 10);
     for (query, index) in [
         (sql::head(WORKSPACE, SESSION), "heads_id"),
         (sql::busy(), "heads_status"),
         (sql::sessions(Some(SESSION), 10), "heads_id"),
-        (sql::deleted(Stamp::from_micros(5), 10), "heads_deleted"),
+        (sql::deleted(Timestamp::from_micros(5), 10), "heads_deleted"),
         (sql::log(SESSION, 5, 10), "log_position"),
         (sql::log_back(SESSION, 5, 10), "log_position"),
         (sql::cut(SESSION, 10), "log_position"),
-        (sql::document_version(WORKSPACE, Kind::new("agent"), 1, 1), "history"),
-        (sql::versions(WORKSPACE, Kind::new("agent"), 1, None, 10), "history"),
+        (sql::document_version(WORKSPACE, DocumentKind::new("agent"), 1, 1), "history"),
+        (sql::versions(WORKSPACE, DocumentKind::new("agent"), 1, None, 10), "history"),
         (lists::documents(&documents), "documents_list"),
         (lists::documents(&DocumentQuery { parent: Some(1), ..documents.clone() }), "documents_parent"),
-        (sql::find(WORKSPACE, Kind::new("agent"), "key"), "documents_key"),
+        (sql::find(WORKSPACE, DocumentKind::new("agent"), "key"), "documents_key"),
         (sql::snapshot(&[0; 32]), "snapshots"),
         (sql::lease("scope"), "leases"),
-        (sql::pinned(crate::Owner::session(SESSION)), "pins"),
+        (sql::pinned(crate::BlobOwner::session(SESSION)), "pins"),
         (sql::in_use(&[[0; 32], [1; 32]]), "pins_blob"),
         (sql::mark("mark"), "marks"),
     ] {
@@ -58,9 +58,9 @@ fn every_query_finds_its_rows_by_an_index() {
 #[test]
 fn what_is_dropped_is_found_by_an_index() {
     let connection = database();
-    let drop = Write::Drop { workspace: WORKSPACE, kind: Kind::new("vault"), id: 1 };
+    let drop = BatchWrite::Drop { workspace: WORKSPACE, kind: DocumentKind::new("vault"), id: 1 };
     for statement in sql::statements(vec![drop]) {
-        let plan = plan(&connection, Query::new(statement.sql, statement.params));
+        let plan = plan(&connection, SqlQuery::new(statement.sql, statement.params));
         // What is gathered is looked through once, and what is below by its index.
         let scans = plan.iter().filter(|step| step.contains("SCAN") && !step.contains("SCAN below"));
         assert_eq!(scans.count(), 0, "{}: {plan:#?}", statement.sql);
@@ -77,24 +77,24 @@ fn what_is_dropped_is_found_by_an_index() {
 fn every_list_of_sessions_reads_no_more_than_its_page() {
     let connection = database();
     let agents = [(None, None), (Some(AgentId::from_bits(2)), None), (Some(AgentId::from_bits(2)), Some(3))];
-    let statuses: [&[Status]; 6] = [
+    let statuses: [&[SessionStatus]; 6] = [
         &[],
-        &[Status::Running],
-        &[Status::Idle],
-        &[Status::Terminated],
-        &[Status::Running, Status::Rescheduling],
-        &[Status::Idle, Status::Running, Status::Terminated],
+        &[SessionStatus::Running],
+        &[SessionStatus::Idle],
+        &[SessionStatus::Terminated],
+        &[SessionStatus::Running, SessionStatus::Rescheduling],
+        &[SessionStatus::Idle, SessionStatus::Running, SessionStatus::Terminated],
     ];
-    let bound = Some(Stamp::from_micros(5));
+    let bound = Some(Timestamp::from_micros(5));
     for (agent, agent_version) in agents {
         for (statuses, include_archived, order) in statuses.iter().flat_map(|statuses| {
-            let orders = [Order::Ascending, Order::Descending];
+            let orders = [ListOrder::Ascending, ListOrder::Descending];
             let of = move |order| [false, true].map(|archived| (*statuses, archived, order));
             orders.into_iter().flat_map(of)
         }) {
             for (after, created_gte, created_lt) in [
                 (None, None, None),
-                (Some((Stamp::from_micros(5), SESSION)), None, None),
+                (Some((Timestamp::from_micros(5), SESSION)), None, None),
                 (None, bound, bound),
             ] {
                 let query = HeadQuery {
@@ -118,7 +118,7 @@ fn every_list_of_sessions_reads_no_more_than_its_page() {
                     (None, _) if statuses.is_empty() => assert!(all("heads_shelf "), "{plan:#?}"),
                     (None, _) => assert!(all("heads_status "), "{plan:#?}"),
                     (Some(_), _) if busy => assert!(all("heads_status "), "{plan:#?}"),
-                    (Some(_), _) if statuses.contains(&Status::Running) => {}
+                    (Some(_), _) if statuses.contains(&SessionStatus::Running) => {}
                     (Some(_), None) => assert!(all("heads_agent "), "{plan:#?}"),
                     (Some(_), Some(_)) => assert!(all("heads_version "), "{plan:#?}"),
                 }
@@ -161,12 +161,12 @@ fn a_database_of_the_first_step_is_brought_here_with_what_it_holds() {
     let newest = HeadQuery::new(WORKSPACE, 10);
     assert_eq!(read(&connection, &lists::heads(&newest)).unwrap().rows.len(), 1);
     let row = &read(&connection, &sql::log(SessionId::from_bits(0), 0, 10)).unwrap().rows[0];
-    assert_eq!(row[4..], [Value::Null, Value::Null]);
+    assert_eq!(row[4..], [CellValue::Null, CellValue::Null]);
     assert_eq!(migrate(&mut connection).unwrap(), None);
 }
 
 /// A document with the sum that it had before there were revisions.
-fn insert_older(connection: &Connection, table: &str, document: &Document) {
+fn insert_older(connection: &Connection, table: &str, document: &StoredDocument) {
     let row = format!(
         "INSERT INTO {table} (kind, id, version, workspace, created_at, updated_at, body, sum) \
          VALUES (?1, ?2, ?3, ?4, 1, 1, ?5, ?6)"
@@ -182,8 +182,8 @@ fn insert_older(connection: &Connection, table: &str, document: &Document) {
 async fn a_document_made_before_there_were_revisions_is_locked_by_its_version() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("heddle.db");
-    let (kind, at) = (Kind::new("agent"), Stamp::from_micros(1));
-    let of = |revision, version, body: &str| Document {
+    let (kind, at) = (DocumentKind::new("agent"), Timestamp::from_micros(1));
+    let of = |revision, version, body: &str| StoredDocument {
         kind,
         id: 7,
         revision,
@@ -207,13 +207,13 @@ async fn a_document_made_before_there_were_revisions_is_locked_by_its_version() 
     let versions = async || store.versions(WORKSPACE, kind, 7, None, 9, usize::MAX).await.unwrap().items;
     assert_eq!(versions().await, [second.clone(), first.clone()]);
     for stale in [of(3, 4, "third"), of(5, 4, "third")] {
-        store.commit(vec![Write::Revise(stale)]).await.unwrap_err();
+        store.commit(vec![BatchWrite::Revise(stale)]).await.unwrap_err();
     }
     // From now on the two are apart.
     let changed = of(4, 3, "second, changed");
-    store.commit(vec![Write::Revise(changed.clone())]).await.unwrap();
+    store.commit(vec![BatchWrite::Revise(changed.clone())]).await.unwrap();
     let third = of(5, 4, "third");
-    store.commit(vec![Write::Revise(third.clone())]).await.unwrap();
+    store.commit(vec![BatchWrite::Revise(third.clone())]).await.unwrap();
     assert_eq!(versions().await, [third, changed, first]);
     let damage = "UPDATE documents SET revision = 4";
     Connection::open(&path).unwrap().execute_batch(damage).unwrap();

@@ -4,8 +4,8 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 use tokio::sync::oneshot;
 
-use crate::cells::Value;
-use crate::sql::Query;
+use crate::cells::CellValue;
+use crate::sql::SqlQuery;
 
 /// No statement: whoever is to run it panics.
 #[cfg(debug_assertions)]
@@ -13,19 +13,19 @@ pub(crate) const PANIC: &str = "PANIC";
 
 /// What a query finds.
 #[derive(Debug)]
-pub(crate) struct Rows {
-    pub(crate) rows: Vec<Vec<Value>>,
+pub(crate) struct FoundRows {
+    pub(crate) rows: Vec<Vec<CellValue>>,
     /// Whether it stopped for its bytes.
     pub(crate) cut: bool,
 }
 
-pub(crate) fn read(connection: &Connection, query: &Query) -> Result<Rows, rusqlite::Error> {
+pub(crate) fn read(connection: &Connection, query: &SqlQuery) -> Result<FoundRows, rusqlite::Error> {
     let mut prepared = prepared(connection, &query.sql)?;
     let columns = prepared.column_count();
     let mut found = prepared.query(params_from_iter(&query.params))?;
     let (mut rows, mut bytes, mut cut) = (Vec::new(), 0_usize, false);
     while let Some(row) = found.next()? {
-        let values = (0..columns).map(|column| row.get_ref(column).map(Value::from));
+        let values = (0..columns).map(|column| row.get_ref(column).map(CellValue::from));
         let values = values.collect::<Result<Vec<_>, _>>()?;
         bytes = bytes.saturating_add(values.iter().map(size).sum());
         if bytes > query.max_bytes && !rows.is_empty() {
@@ -34,7 +34,7 @@ pub(crate) fn read(connection: &Connection, query: &Query) -> Result<Rows, rusql
         }
         rows.push(values);
     }
-    Ok(Rows { rows, cut })
+    Ok(FoundRows { rows, cut })
 }
 
 pub(crate) fn prepared<'a>(
@@ -62,15 +62,15 @@ pub(crate) fn give<T>(answer: oneshot::Sender<T>, outcome: T) {
 }
 
 /// What a value counts for when bytes are counted: numbers are free.
-pub(crate) fn size(value: &Value) -> usize {
+pub(crate) fn size(value: &CellValue) -> usize {
     match value {
-        Value::Null | Value::Int(_) => 0,
-        Value::Text(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
+        CellValue::Null | CellValue::Int(_) => 0,
+        CellValue::Text(text) => text.len(),
+        CellValue::Bytes(bytes) => bytes.len(),
     }
 }
 
-impl ToSql for Value {
+impl ToSql for CellValue {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
             Self::Null => ValueRef::Null,
@@ -81,7 +81,7 @@ impl ToSql for Value {
     }
 }
 
-impl From<ValueRef<'_>> for Value {
+impl From<ValueRef<'_>> for CellValue {
     fn from(value: ValueRef<'_>) -> Self {
         match value {
             ValueRef::Null => Self::Null,

@@ -1,16 +1,16 @@
 //! Sums: what shows that a row is not the one that was written, or does not lie where it was written.
 
 use crc32fast::Hasher;
-use protocol::{SessionId, Stamp};
+use protocol::{SessionId, Timestamp};
 
-use crate::nouns::{Document, Head, Receipt};
+use crate::nouns::{PostReceipt, SessionHead, StoredDocument};
 
 /// The sum of a log row. It holds the session's id, so that a row that came to lie in another log is seen.
 pub(crate) fn row(
     session: SessionId,
     first: u64,
     count: u32,
-    at: Stamp,
+    at: Timestamp,
     body: &[u8],
     receipt: Option<&[u8]>,
 ) -> u32 {
@@ -29,7 +29,7 @@ pub(crate) fn row(
 }
 
 /// The sum of a receipt.
-pub(crate) fn receipt(receipt: &Receipt) -> u32 {
+pub(crate) fn receipt(receipt: &PostReceipt) -> u32 {
     let mut sum = Hasher::new();
     sum.update(&receipt.name);
     sum.update(&receipt.print);
@@ -40,7 +40,7 @@ pub(crate) fn receipt(receipt: &Receipt) -> u32 {
 
 /// The sum of what every append to a session writes of its head: not of what only the first one fixes, nor of
 /// the two moments that come once.
-pub(crate) fn head(head: &Head) -> u32 {
+pub(crate) fn head(head: &SessionHead) -> u32 {
     let mut sum = Hasher::new();
     sum.update(&head.session.to_bytes());
     sum.update(&head.position.to_le_bytes());
@@ -52,7 +52,7 @@ pub(crate) fn head(head: &Head) -> u32 {
 }
 
 /// The sum of a document, but for the moment it was created.
-pub(crate) fn document(document: &Document) -> u32 {
+pub(crate) fn document(document: &StoredDocument) -> u32 {
     let mut sum = first_document(document);
     sum.update(&document.revision.to_le_bytes());
     sum.update(&[u8::from(document.parent.is_some())]);
@@ -61,11 +61,11 @@ pub(crate) fn document(document: &Document) -> u32 {
 }
 
 /// The sum of a document that was written before there were revisions and parents.
-pub(crate) fn older_document(document: &Document) -> u32 {
+pub(crate) fn older_document(document: &StoredDocument) -> u32 {
     first_document(document).finalize()
 }
 
-fn first_document(document: &Document) -> Hasher {
+fn first_document(document: &StoredDocument) -> Hasher {
     let mut sum = Hasher::new();
     text(&mut sum, Some(document.kind.as_str()));
     sum.update(&document.id.to_be_bytes());
@@ -83,7 +83,7 @@ fn text(sum: &mut Hasher, text: Option<&str>) {
     sum.update(text.unwrap_or_default().as_bytes());
 }
 
-fn stamp(sum: &mut Hasher, stamp: Option<Stamp>) {
+fn stamp(sum: &mut Hasher, stamp: Option<Timestamp>) {
     sum.update(&[u8::from(stamp.is_some())]);
-    sum.update(&stamp.map_or(0, Stamp::micros).to_le_bytes());
+    sum.update(&stamp.map_or(0, Timestamp::micros).to_le_bytes());
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use protocol::Stamp;
+use protocol::Timestamp;
 
-use crate::blobs::{Blobs, Name, Swept};
-use crate::fault::Fault;
+use crate::blobs::{BlobName, BlobSweep, Blobs};
+use crate::fault::StoreFault;
 use crate::tables::Tables;
 
 /// How many blobs are asked after in one query.
@@ -16,17 +16,17 @@ const ASKED_AT_ONCE: usize = 100;
 pub(crate) async fn sweep(
     tables: &Tables,
     blobs: &Blobs,
-    now: Stamp,
+    now: Timestamp,
     age: Duration,
     complete: bool,
-) -> Result<Swept, Fault> {
+) -> Result<BlobSweep, StoreFault> {
     let age_micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
-    let listed = blobs.list(Stamp::from_micros(now.micros().saturating_sub(age_micros))).await?;
-    let mut swept = Swept::default();
+    let listed = blobs.list(Timestamp::from_micros(now.micros().saturating_sub(age_micros))).await?;
+    let mut swept = BlobSweep::default();
     if !complete {
         return Ok(swept);
     }
-    let old: Vec<Name> = listed.old.into_iter().collect();
+    let old: Vec<BlobName> = listed.old.into_iter().collect();
     for some in old.chunks(ASKED_AT_ONCE) {
         let used = tables.in_use(some).await?;
         let unused = some.iter().copied().filter(|name| !used.contains(name)).collect();

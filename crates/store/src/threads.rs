@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 /// A thread of the store that ended before the store did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct DatabaseThreadEnded {
     /// Which: `store-writer` or `store-reader`.
     pub name: &'static str,
     /// Why, as far as it is known.
@@ -16,11 +16,11 @@ pub struct Ended {
 }
 
 /// Where a thread that ends before its time is told.
-pub(crate) type Endings = Arc<watch::Sender<Option<Ended>>>;
+pub(crate) type ThreadEndings = Arc<watch::Sender<Option<DatabaseThreadEnded>>>;
 
 /// How a thread's work came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum ThreadEnd {
     /// Nobody can ask anything of it any more.
     Closed,
     /// It was told to break: only tests do.
@@ -31,29 +31,29 @@ pub(crate) enum End {
 /// The threads of a database; dropping them waits until they have finished what was asked and closed
 /// the file.
 #[derive(Debug, Default)]
-pub(crate) struct Threads(Vec<JoinHandle<()>>);
+pub(crate) struct DatabaseThreads(Vec<JoinHandle<()>>);
 
-impl Threads {
+impl DatabaseThreads {
     #[expect(clippy::disallowed_methods, reason = "the database's own threads, which end with it")]
     pub(crate) fn start(
         &mut self,
         name: &'static str,
-        endings: &Endings,
-        work: impl FnOnce() -> End + Send + 'static,
+        endings: &ThreadEndings,
+        work: impl FnOnce() -> ThreadEnd + Send + 'static,
     ) -> Result<(), String> {
         let endings = Arc::clone(endings);
         let thread = std::thread::Builder::new().name(name.to_owned());
         let thread = thread.spawn(move || {
             let why = match catch_unwind(AssertUnwindSafe(work)) {
-                Ok(End::Closed) => return,
+                Ok(ThreadEnd::Closed) => return,
                 #[cfg(debug_assertions)]
-                Ok(End::Broken) => "it was told to".to_owned(),
+                Ok(ThreadEnd::Broken) => "it was told to".to_owned(),
                 Err(panic) => said(panic.as_ref()),
             };
             // The first one is enough: whoever watches ends the process.
             endings.send_if_modified(|ended| {
                 let first = ended.is_none();
-                ended.get_or_insert(Ended { name, why });
+                ended.get_or_insert(DatabaseThreadEnded { name, why });
                 first
             });
         });
@@ -62,7 +62,7 @@ impl Threads {
     }
 }
 
-impl Drop for Threads {
+impl Drop for DatabaseThreads {
     fn drop(&mut self) {
         for thread in self.0.drain(..) {
             // What it had to say it has said where it is watched.

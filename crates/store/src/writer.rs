@@ -8,11 +8,11 @@ use std::time::Duration;
 use rusqlite::{Connection, config::DbConfig, ffi, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::disk::Disk;
-use crate::fault::{CommitError, Fault};
-use crate::sql::{Expect, Statement};
+use crate::disk::DatabaseDisk;
+use crate::fault::{BatchError, StoreFault};
+use crate::sql::{ExpectedRows, SqlStatement};
 use crate::statements::{execute, give, prepared, size};
-use crate::threads::{End, aside};
+use crate::threads::{ThreadEnd, aside};
 
 /// A group of batches ends when it has this many batches or bytes.
 const GROUP: usize = 256;
@@ -23,23 +23,23 @@ const GATHERED: Duration = Duration::from_micros(100);
 
 /// What the writer is asked.
 #[derive(Debug)]
-pub(crate) enum Order {
-    Run(Batch),
+pub(crate) enum WriteOrder {
+    Run(WriteBatch),
     #[cfg(debug_assertions)]
     Break,
 }
 
 #[derive(Debug)]
-pub(crate) struct Batch {
-    pub(crate) statements: Vec<Statement>,
+pub(crate) struct WriteBatch {
+    pub(crate) statements: Vec<SqlStatement>,
     pub(crate) appends: u64,
-    pub(crate) answer: oneshot::Sender<Outcome>,
+    pub(crate) answer: oneshot::Sender<BatchOutcome>,
 }
 
 /// What a batch came to.
-pub(crate) type Outcome = Result<(), CommitError>;
+pub(crate) type BatchOutcome = Result<(), BatchError>;
 
-impl Batch {
+impl WriteBatch {
     fn bytes(&self) -> usize {
         self.statements.iter().flat_map(|statement| &statement.params).map(size).sum()
     }
@@ -48,14 +48,18 @@ impl Batch {
 /// Batches that become one transaction.
 #[derive(Debug, Default)]
 struct Group {
-    batches: Vec<Batch>,
+    batches: Vec<WriteBatch>,
     bytes: usize,
 }
 
 impl Group {
     /// The first that was asked, what waits behind it, and, where that is less than the group `before` held,
     /// what comes while it is gathered. Err: the thread is to end.
-    fn gathered(first: Order, waiting: &mut mpsc::Receiver<Order>, before: usize) -> Result<Self, End> {
+    fn gathered(
+        first: WriteOrder,
+        waiting: &mut mpsc::Receiver<WriteOrder>,
+        before: usize,
+    ) -> Result<Self, ThreadEnd> {
         let mut group = Self::default();
         group.take(first)?;
         group.gather(waiting)?;
@@ -71,7 +75,7 @@ impl Group {
     }
 
     /// Takes all that waits and has room.
-    fn gather(&mut self, waiting: &mut mpsc::Receiver<Order>) -> Result<(), End> {
+    fn gather(&mut self, waiting: &mut mpsc::Receiver<WriteOrder>) -> Result<(), ThreadEnd> {
         while self.has_room() {
             let Ok(order) = waiting.try_recv() else { break };
             self.take(order)?;
@@ -79,15 +83,15 @@ impl Group {
         Ok(())
     }
 
-    fn take(&mut self, order: Order) -> Result<(), End> {
+    fn take(&mut self, order: WriteOrder) -> Result<(), ThreadEnd> {
         match order {
-            Order::Run(batch) => {
+            WriteOrder::Run(batch) => {
                 self.bytes += batch.bytes();
                 self.batches.push(batch);
                 Ok(())
             }
             #[cfg(debug_assertions)]
-            Order::Break => Err(End::Broken),
+            WriteOrder::Break => Err(ThreadEnd::Broken),
         }
     }
 }
@@ -98,15 +102,15 @@ fn pause(time: Duration) {
 }
 
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub(crate) struct BatchWriter {
     pub(crate) connection: Connection,
-    pub(crate) disk: Arc<Disk>,
+    pub(crate) disk: Arc<DatabaseDisk>,
     pub(crate) commits: Arc<AtomicU64>,
 }
 
-impl Writer {
+impl BatchWriter {
     /// Runs what is asked until nobody can ask any more.
-    pub(crate) fn run(self, mut waiting: mpsc::Receiver<Order>) -> End {
+    pub(crate) fn run(self, mut waiting: mpsc::Receiver<WriteOrder>) -> ThreadEnd {
         let (mut wrote, mut before) = (false, 1);
         while let Some(order) = waiting.blocking_recv() {
             let group = match Group::gathered(order, &mut waiting, before) {
@@ -117,7 +121,7 @@ impl Writer {
             wrote |= self.serve(group.batches);
         }
         self.leave(wrote);
-        End::Closed
+        ThreadEnd::Closed
     }
 
     /// Folds the write-ahead log into the database, which removes it. It stays as it is where the disk is
@@ -134,10 +138,10 @@ impl Writer {
 
     /// Runs a group and answers everybody in it; whether any of it was written. A panic of ours is theirs to
     /// hear of and not the writer's end.
-    fn serve(&self, group: Vec<Batch>) -> bool {
+    fn serve(&self, group: Vec<WriteBatch>) -> bool {
         let outcomes = catch_unwind(AssertUnwindSafe(|| self.settle(&group)));
         let outcomes =
-            outcomes.unwrap_or_else(|_| group.iter().map(|_| Err(Fault::Panicked.into())).collect());
+            outcomes.unwrap_or_else(|_| group.iter().map(|_| Err(StoreFault::Panicked.into())).collect());
         let mut wrote = false;
         for (batch, outcome) in group.into_iter().zip(outcomes) {
             if outcome.is_ok() {
@@ -151,17 +155,19 @@ impl Writer {
 
     /// A group that finds the disk full gets the room that is kept for it, and then each of its batches has
     /// its own try: a small one, which may make room, is not to fail with a large one.
-    fn settle(&self, group: &[Batch]) -> Vec<Outcome> {
+    fn settle(&self, group: &[WriteBatch]) -> Vec<BatchOutcome> {
         let mut tried = self.attempt(group);
-        while matches!(tried, Err(Fault::Full { .. })) && self.disk.give_up(self.disk.share().piece_bytes()) {
+        while matches!(tried, Err(StoreFault::Full { .. }))
+            && self.disk.give_up(self.disk.share().piece_bytes())
+        {
             aside(|| tracing::warn!("the disk is full: some of the room kept for this was given up"));
             tried = self.attempt(group);
         }
         match tried {
             Ok(outcomes) => outcomes,
-            Err(Fault::Full { .. }) if group.len() > 1 => {
+            Err(StoreFault::Full { .. }) if group.len() > 1 => {
                 let alone = |batch| self.attempt(std::slice::from_ref(batch));
-                let outcome = |tried: Result<Vec<Outcome>, Fault>| match tried {
+                let outcome = |tried: Result<Vec<BatchOutcome>, StoreFault>| match tried {
                     Ok(mut outcomes) => outcomes.pop().unwrap_or(Ok(())),
                     Err(fault) => Err(fault.into()),
                 };
@@ -175,14 +181,14 @@ impl Writer {
     ///
     /// After a fault a conflict inside the group may have been with a batch that is now undone: all get the
     /// fault.
-    fn attempt(&self, group: &[Batch]) -> Result<Vec<Outcome>, Fault> {
+    fn attempt(&self, group: &[WriteBatch]) -> Result<Vec<BatchOutcome>, StoreFault> {
         let tried = self.together(group).and_then(|written| {
             if written { Ok(group.iter().map(|_| Ok(())).collect()) } else { self.one_by_one(group) }
         });
         tried.map_err(|error| {
             let fault = self.disk.fault(&error);
             // Of a full disk everybody hears who asked, and says so.
-            if !matches!(fault, Fault::Full { .. }) {
+            if !matches!(fault, StoreFault::Full { .. }) {
                 aside(|| tracing::error!(%fault, batches = group.len(), "a group of commits failed"));
             }
             // An open transaction would keep other processes from writing.
@@ -195,7 +201,7 @@ impl Writer {
 
     /// Writes the group without a way back for a single batch, which costs SQLite a copy of each page that is
     /// changed. False: one of them could not be written, and none is.
-    fn together(&self, group: &[Batch]) -> Result<bool, rusqlite::Error> {
+    fn together(&self, group: &[WriteBatch]) -> Result<bool, rusqlite::Error> {
         let connection = &self.connection;
         begin(connection)?;
         let mut statements = group.iter().flat_map(|batch| &batch.statements);
@@ -209,7 +215,7 @@ impl Writer {
     }
 
     /// Writes the group with a savepoint for each batch of it.
-    fn one_by_one(&self, group: &[Batch]) -> Result<Vec<Outcome>, rusqlite::Error> {
+    fn one_by_one(&self, group: &[WriteBatch]) -> Result<Vec<BatchOutcome>, rusqlite::Error> {
         begin(&self.connection)?;
         let outcomes = group.iter().map(|batch| self.write_batch(&batch.statements));
         let outcomes = outcomes.collect::<Result<Vec<_>, _>>()?;
@@ -218,7 +224,7 @@ impl Writer {
     }
 
     /// The outer error undoes the whole group, the inner one only this batch.
-    fn write_batch(&self, statements: &[Statement]) -> Result<Outcome, rusqlite::Error> {
+    fn write_batch(&self, statements: &[SqlStatement]) -> Result<BatchOutcome, rusqlite::Error> {
         let connection = &self.connection;
         execute(connection, "SAVEPOINT batch")?;
         let outcome = statements.iter().try_for_each(|statement| write(connection, statement));
@@ -227,10 +233,10 @@ impl Writer {
             Err(wrong) => {
                 // A full disk, and some other failures, end the transaction, and the savepoint with it.
                 let wrong = match wrong {
-                    Wrong::Conflict { write } => CommitError::Conflict { write },
+                    Wrong::Conflict { write } => BatchError::Conflict { write },
                     Wrong::Failed(error) => {
                         let fault = self.disk.fault(&error);
-                        if connection.is_autocommit() || matches!(fault, Fault::Full { .. }) {
+                        if connection.is_autocommit() || matches!(fault, StoreFault::Full { .. }) {
                             return Err(error);
                         }
                         fault.into()
@@ -263,13 +269,13 @@ enum Wrong {
     Failed(rusqlite::Error),
 }
 
-fn write(connection: &Connection, statement: &Statement) -> Result<(), Wrong> {
+fn write(connection: &Connection, statement: &SqlStatement) -> Result<(), Wrong> {
     let met = prepared(connection, statement.sql).and_then(|mut prepared| {
         let params = params_from_iter(&statement.params);
         match statement.expect {
-            Expect::Any => prepared.execute(params).map(|_| true),
-            Expect::One => prepared.execute(params).map(|changed| changed == 1),
-            Expect::Found => prepared.exists(params),
+            ExpectedRows::Any => prepared.execute(params).map(|_| true),
+            ExpectedRows::One => prepared.execute(params).map(|changed| changed == 1),
+            ExpectedRows::Found => prepared.exists(params),
         }
     });
     match met {

@@ -1,34 +1,34 @@
 //! What becomes of groups and batches.
 
 use super::*;
-use crate::cells::Value;
-use crate::nouns::{Append, Head, Write};
-use crate::sql::{self, Query};
-use crate::sqlite::{Index, connect, migrate, prepare};
+use crate::cells::CellValue;
+use crate::nouns::{BatchWrite, LogAppend, SessionHead};
+use crate::sql::{self, SqlQuery};
+use crate::sqlite::{LogIndex, connect, migrate, prepare};
 use crate::statements::read;
-use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId, session::Status};
+use protocol::{AgentId, EnvironmentId, SessionId, Timestamp, WorkspaceId, session::SessionStatus};
 
 const SESSION: SessionId = SessionId::from_bits(7);
 const WORKSPACE: WorkspaceId = WorkspaceId::from_bits(1);
 
-fn writer() -> Writer {
+fn writer() -> BatchWriter {
     let mut connection = Connection::open_in_memory().unwrap();
     assert_eq!(migrate(&mut connection).unwrap(), None);
-    let disk = Arc::new(Disk::new(std::path::Path::new("/nowhere/heddle.db")));
-    Writer { connection, disk, commits: Arc::default() }
+    let disk = Arc::new(DatabaseDisk::new(std::path::Path::new("/nowhere/heddle.db")));
+    BatchWriter { connection, disk, commits: Arc::default() }
 }
 
 /// Appends of one fact at these positions.
-fn appends(positions: &[u64]) -> Vec<Statement> {
+fn appends(positions: &[u64]) -> Vec<SqlStatement> {
     let appends = positions.iter().map(|first| {
-        let head = Head {
+        let head = SessionHead {
             session: SESSION,
             workspace: WORKSPACE,
             position: first + 1,
-            status: Status::Idle,
+            status: SessionStatus::Idle,
             due: None,
-            created_at: Stamp::from_micros(0),
-            updated_at: Stamp::from_micros(0),
+            created_at: Timestamp::from_micros(0),
+            updated_at: Timestamp::from_micros(0),
             archived_at: None,
             deleted_at: None,
             agent: AgentId::from_bits(2),
@@ -36,8 +36,8 @@ fn appends(positions: &[u64]) -> Vec<Statement> {
             environment: EnvironmentId::from_bits(3),
             body: Vec::new(),
         };
-        let at = Stamp::from_micros(0);
-        Write::Append(Append {
+        let at = Timestamp::from_micros(0);
+        BatchWrite::Append(LogAppend {
             session: SESSION,
             first: *first,
             count: 1,
@@ -50,18 +50,23 @@ fn appends(positions: &[u64]) -> Vec<Statement> {
     sql::statements(appends.collect())
 }
 
-fn broken() -> Vec<Statement> {
+fn broken() -> Vec<SqlStatement> {
     let mut statements = appends(&[3]);
-    statements.push(Statement { sql: "DELETE FROM nothing", params: vec![], expect: Expect::Any, write: 1 });
+    statements.push(SqlStatement {
+        sql: "DELETE FROM nothing",
+        params: vec![],
+        expect: ExpectedRows::Any,
+        write: 1,
+    });
     statements
 }
 
 /// Writes the batches as one group; what each was answered, and how many appends were counted.
-fn group(writer: &Writer, batches: Vec<Vec<Statement>>) -> (Vec<Result<(), CommitError>>, u64) {
+fn group(writer: &BatchWriter, batches: Vec<Vec<SqlStatement>>) -> (Vec<Result<(), BatchError>>, u64) {
     let (mut group, mut answers) = (Vec::new(), Vec::new());
     for statements in batches {
         let (answer, answered) = oneshot::channel();
-        group.push(Batch { statements, appends: 1, answer });
+        group.push(WriteBatch { statements, appends: 1, answer });
         answers.push(answered);
     }
     let before = writer.commits.load(Ordering::Relaxed);
@@ -70,8 +75,8 @@ fn group(writer: &Writer, batches: Vec<Vec<Statement>>) -> (Vec<Result<(), Commi
     (answers, writer.commits.load(Ordering::Relaxed) - before)
 }
 
-fn firsts(writer: &Writer) -> Vec<Vec<Value>> {
-    read(&writer.connection, &Query::new("SELECT first FROM log ORDER BY first", vec![])).unwrap().rows
+fn firsts(writer: &BatchWriter) -> Vec<Vec<CellValue>> {
+    read(&writer.connection, &SqlQuery::new("SELECT first FROM log ORDER BY first", vec![])).unwrap().rows
 }
 
 #[test]
@@ -79,17 +84,20 @@ fn a_conflict_in_a_group_undoes_its_own_batch_only() {
     let writer = writer();
     let batches = vec![appends(&[0]), appends(&[1, 2, 5]), appends(&[1]), appends(&[0]), appends(&[2])];
     let (answers, commits) = group(&writer, batches);
-    let conflict = |write| Err(CommitError::Conflict { write });
+    let conflict = |write| Err(BatchError::Conflict { write });
     assert_eq!(answers, [Ok(()), conflict(2), Ok(()), conflict(0), Ok(())]);
     assert_eq!(commits, 3);
-    assert_eq!(firsts(&writer), [[Value::Int(0)], [Value::Int(1)], [Value::Int(2)]]);
+    assert_eq!(firsts(&writer), [[CellValue::Int(0)], [CellValue::Int(1)], [CellValue::Int(2)]]);
 }
 
 #[test]
 fn a_statement_that_fails_undoes_its_own_batch_only() {
     let writer = writer();
     let (answers, commits) = group(&writer, vec![appends(&[0, 1, 2]), broken(), appends(&[3])]);
-    assert!(matches!(answers[..], [Ok(()), Err(CommitError::Fault(Fault::Disk(_))), Ok(())]), "{answers:?}");
+    assert!(
+        matches!(answers[..], [Ok(()), Err(BatchError::Fault(StoreFault::Disk(_))), Ok(())]),
+        "{answers:?}"
+    );
     assert_eq!((firsts(&writer).len(), commits), (4, 2));
 }
 
@@ -102,7 +110,7 @@ fn a_group_that_cannot_be_committed_is_answered_with_a_fault_and_undone() {
     writer.connection.execute_batch(debts).unwrap();
     let (answers, commits) = group(&writer, vec![appends(&[0]), appends(&[0])]);
     assert!(
-        answers.len() == 2 && answers.iter().all(|answer| matches!(answer, Err(CommitError::Fault(_)))),
+        answers.len() == 2 && answers.iter().all(|answer| matches!(answer, Err(BatchError::Fault(_)))),
         "{answers:?}"
     );
     assert_eq!((firsts(&writer), commits), (vec![], 0));
@@ -120,20 +128,20 @@ fn a_transaction_a_failure_left_open_is_undone_first() {
 }
 
 /// A batch that needs about this many bytes of the disk.
-fn large(first: u64, bytes: usize) -> Vec<Statement> {
+fn large(first: u64, bytes: usize) -> Vec<SqlStatement> {
     let mut statements = appends(&[first]);
-    let body = Statement {
+    let body = SqlStatement {
         sql: "UPDATE log SET body = $1 WHERE first = $2",
         params: vec![vec![7; bytes].into(), first.into()],
-        expect: Expect::One,
+        expect: ExpectedRows::One,
         write: 0,
     };
     statements.push(body);
     statements
 }
 
-fn is_full(outcome: &Outcome) -> bool {
-    matches!(outcome, Err(CommitError::Fault(Fault::Full { .. })))
+fn is_full(outcome: &BatchOutcome) -> bool {
+    matches!(outcome, Err(BatchError::Fault(StoreFault::Full { .. })))
 }
 
 #[test]
@@ -161,7 +169,7 @@ fn a_full_disk_fails_what_needs_room_and_no_more_and_heals_by_itself() {
 fn the_ballast_goes_piece_by_piece_and_is_made_again_where_there_is_plenty() {
     use crate::disk::Ballast;
     let place = tempfile::tempdir().unwrap();
-    let disk = Disk::new(&place.path().join("heddle.db"));
+    let disk = DatabaseDisk::new(&place.path().join("heddle.db"));
     assert!(!disk.give_up(1), "there is none yet");
     if !disk.keep().unwrap() {
         // A disk with little free: none is kept there.
@@ -174,7 +182,7 @@ fn the_ballast_goes_piece_by_piece_and_is_made_again_where_there_is_plenty() {
     assert!(disk.give_up(piece));
     assert_eq!((disk.ballast(), length()), (Ballast::GivenUp, whole - piece));
     // Another life finds what is left of it.
-    let next = Disk::new(&place.path().join("heddle.db"));
+    let next = DatabaseDisk::new(&place.path().join("heddle.db"));
     assert!(next.give_up(piece) && !next.give_up(piece));
     assert_eq!(length(), 0);
     assert!(next.keep().unwrap());
@@ -186,7 +194,7 @@ fn the_ballast_goes_piece_by_piece_and_is_made_again_where_there_is_plenty() {
         .unwrap()
         .set_len(2 * whole)
         .unwrap();
-    let next = Disk::new(&place.path().join("heddle.db"));
+    let next = DatabaseDisk::new(&place.path().join("heddle.db"));
     assert!(next.keep().unwrap());
     assert_eq!(length(), whole);
 }
@@ -197,7 +205,7 @@ fn a_link_in_the_place_of_the_ballast_is_neither_cut_nor_filled() {
     let other = place.path().join("other");
     std::fs::write(&other, vec![7; 2 << 20]).unwrap();
     std::os::unix::fs::symlink(&other, place.path().join("ballast")).unwrap();
-    let disk = Disk::new(&place.path().join("heddle.db"));
+    let disk = DatabaseDisk::new(&place.path().join("heddle.db"));
     assert!(!disk.give_up(1 << 20));
     assert!(!matches!(disk.keep(), Ok(true)));
     assert_eq!(std::fs::metadata(&other).unwrap().len(), 2 << 20);
@@ -205,9 +213,9 @@ fn a_link_in_the_place_of_the_ballast_is_neither_cut_nor_filled() {
 
 #[test]
 fn what_is_kept_is_a_share_of_a_small_disk_and_bounded_on_a_large_one() {
-    use crate::disk::Share;
+    use crate::disk::DiskShare;
     let shares = [8 << 20, 64 << 20, 300 << 20, 4 << 30, u64::MAX].map(|all| {
-        let share = Share::of(all);
+        let share = DiskShare::of(all);
         (share.log_bytes >> 20, share.ballast_bytes >> 20)
     });
     assert_eq!(shares, [(1, 1), (3, 6), (15, 30), (32, 64), (32, 64)]);
@@ -217,10 +225,10 @@ fn what_is_kept_is_a_share_of_a_small_disk_and_bounded_on_a_large_one() {
 fn with_its_index_in_memory_a_database_needs_no_file_for_it_and_shares_it_with_nobody() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("heddle.db");
-    let disk = Disk::new(&path);
-    drop(prepare(&path, Index::Shared, &disk).unwrap());
-    let own = prepare(&path, Index::Own, &disk).unwrap();
-    let also = connect(&path, Index::Own).unwrap();
+    let disk = DatabaseDisk::new(&path);
+    drop(prepare(&path, LogIndex::Shared, &disk).unwrap());
+    let own = prepare(&path, LogIndex::Own, &disk).unwrap();
+    let also = connect(&path, LogIndex::Own).unwrap();
     own.execute_batch("BEGIN IMMEDIATE; INSERT INTO marks (name) VALUES ('x'); COMMIT").unwrap();
     let seen: i64 = also.query_row("SELECT COUNT(*) FROM marks", [], |row| row.get(0)).unwrap();
     assert_eq!((seen, place.path().join("heddle.db-shm").exists()), (1, false));

@@ -15,7 +15,7 @@ const END_BYTES: usize = 4 * 1024;
 
 /// What can be shown as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Media {
+pub enum MediaKind {
     /// A PNG.
     Png,
     /// A JPEG.
@@ -30,16 +30,16 @@ pub enum Media {
 
 /// Why a provider would not take a picture or a PDF; to be read after what it is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wrong {
+pub enum MediaRefusal {
     /// It has more bytes than it may.
     TooLarge {
         /// What it is.
-        media: Media,
+        media: MediaKind,
     },
     /// Something of it is missing.
     Incomplete {
         /// What it begins as.
-        media: Media,
+        media: MediaKind,
         /// What it lacks.
         lacks: &'static str,
     },
@@ -48,7 +48,7 @@ pub enum Wrong {
     /// It is a picture without a size.
     Sizeless {
         /// What it is.
-        media: Media,
+        media: MediaKind,
     },
     /// It is a picture with too many pixels on a side.
     TooWide {
@@ -59,7 +59,7 @@ pub enum Wrong {
     },
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for MediaRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { media } => {
@@ -69,7 +69,7 @@ impl fmt::Display for Wrong {
             Self::Incomplete { media, lacks } => {
                 write!(f, "begins as {} but is not complete ({lacks})", media.name())
             }
-            Self::Encrypted => write!(f, "is an encrypted {}, which cannot be shown", Media::Pdf.name()),
+            Self::Encrypted => write!(f, "is an encrypted {}, which cannot be shown", MediaKind::Pdf.name()),
             Self::Sizeless { media } => {
                 write!(f, "is {} without a width and a height that could be found", media.name())
             }
@@ -81,7 +81,7 @@ impl fmt::Display for Wrong {
     }
 }
 
-impl Media {
+impl MediaKind {
     /// Tells it from the first bytes, and not from the name.
     pub fn of(first: &[u8]) -> Option<Self> {
         match first {
@@ -126,28 +126,28 @@ impl Media {
         }
     }
 
-    /// Whether a provider would take these bytes, which [`Media::of`] has told.
+    /// Whether a provider would take these bytes, which [`MediaKind::of`] has told.
     ///
     /// # Errors
     /// What is wrong.
-    pub fn check(self, bytes: &[u8]) -> Result<(), Wrong> {
+    pub fn check(self, bytes: &[u8]) -> Result<(), MediaRefusal> {
         let media = self;
         if bytes.len() > self.bytes_max() {
-            return Err(Wrong::TooLarge { media });
+            return Err(MediaRefusal::TooLarge { media });
         }
         if let Some(lacks) = self.lacks(bytes) {
-            return Err(Wrong::Incomplete { media, lacks });
+            return Err(MediaRefusal::Incomplete { media, lacks });
         }
         if self == Self::Pdf {
-            return if encrypted(bytes) { Err(Wrong::Encrypted) } else { Ok(()) };
+            return if encrypted(bytes) { Err(MediaRefusal::Encrypted) } else { Ok(()) };
         }
         match blob_size(bytes) {
-            Ok(size) if size.width == 0 || size.height == 0 => Err(Wrong::Sizeless { media }),
+            Ok(size) if size.width == 0 || size.height == 0 => Err(MediaRefusal::Sizeless { media }),
             Ok(size) if size.width > PICTURE_SIDE || size.height > PICTURE_SIDE => {
-                Err(Wrong::TooWide { width: size.width, height: size.height })
+                Err(MediaRefusal::TooWide { width: size.width, height: size.height })
             }
             Ok(_) => Ok(()),
-            Err(_) => Err(Wrong::Sizeless { media }),
+            Err(_) => Err(MediaRefusal::Sizeless { media }),
         }
     }
 

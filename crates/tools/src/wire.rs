@@ -1,13 +1,13 @@
 //! What the server and the jail say to each other: frames of a length (u32, big-endian) and JSON.
 
-use protocol::{Object, content::Block, tool::Builtin};
+use protocol::{Object, content::ContentBlock, tool::BuiltinName};
 use serde::{Deserialize, Serialize};
 
 /// What the tool came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct ToolOutcome {
     /// What it says: text, and for `read` an image or a PDF in base64.
-    pub content: Vec<Block>,
+    pub content: Vec<ContentBlock>,
     /// Whether it failed.
     pub is_error: bool,
 }
@@ -17,14 +17,14 @@ pub(crate) const FRAME_BYTES: usize = 48 * 1024 * 1024;
 
 /// A disk that is nearly full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Low {
+pub(crate) struct LowDisk {
     /// What it has left.
     pub(crate) free_mib: u64,
     /// What it must have for commands to run as they please.
     pub(crate) least_mib: u64,
 }
 
-impl Low {
+impl LowDisk {
     /// What a command is told.
     pub(crate) fn told(self) -> String {
         let Self { free_mib, least_mib } = self;
@@ -37,7 +37,7 @@ impl Low {
 
 /// What a disk is to have free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Wanted {
+pub(crate) struct WantedSpace {
     /// Bytes.
     pub(crate) bytes: u64,
     /// Files and folders that can still be made.
@@ -49,7 +49,7 @@ pub(crate) struct Wanted {
 
 /// What a jail holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Weight {
+pub(crate) struct JailWeight {
     /// Bytes on the disk that its files have grown by since it last looked.
     pub(crate) grown_bytes: u64,
     /// Files and folders that it has more since then.
@@ -66,7 +66,7 @@ pub(crate) struct Weight {
 
 /// What was taken back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Cut {
+pub(crate) struct DiskCut {
     /// Bytes of the files that were removed or cut short.
     pub(crate) bytes: u64,
     /// How many they were, folders included.
@@ -85,14 +85,14 @@ pub(crate) enum ToJail {
         /// The event that made the call.
         event: String,
         /// The tool.
-        tool: Builtin,
+        tool: BuiltinName,
         /// Its input.
         input: Object,
         /// Whether the thread had a shell in an earlier jail.
         shell_lost: bool,
         /// Whether the server's disk is nearly full, so that nothing may grow.
         #[serde(default)]
-        low: Option<Low>,
+        low: Option<LowDisk>,
     },
     /// Say what the jail holds and how much it has grown.
     Weigh {
@@ -106,7 +106,7 @@ pub(crate) enum ToJail {
         /// The question's number, told with the answer.
         ask: u64,
         /// What is to be free again.
-        room: Wanted,
+        room: WantedSpace,
     },
     /// A thread is over: end its shell, once its calls are answered.
     Leave {
@@ -128,21 +128,21 @@ pub(crate) enum FromJail {
         /// Its number.
         call: u64,
         /// What it came to.
-        outcome: Outcome,
+        outcome: ToolOutcome,
     },
     /// What the jail holds.
     Weighs {
         /// The question's number.
         ask: u64,
         /// What it holds.
-        weight: Weight,
+        weight: JailWeight,
     },
     /// It was cut back.
     CutBack {
         /// The question's number.
         ask: u64,
         /// What came of it.
-        cut: Cut,
+        cut: DiskCut,
     },
     /// A command, or the shell itself, was ended by a signal that the tools did not send.
     Lost {

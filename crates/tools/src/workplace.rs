@@ -1,6 +1,6 @@
 //! Where the tools of a session work, as far as a model must know.
 
-use sandbox::{Holds, Layout, Limits};
+use sandbox::{HostHolds, JailLayout, JailLimits};
 
 use crate::amount::size;
 
@@ -12,12 +12,12 @@ pub(crate) struct Workplace {
     /// The directory for finished files.
     pub(crate) outputs: String,
     /// What bounds it, if it is a jail: no network, a read-only system.
-    pub(crate) jail: Option<Bounds>,
+    pub(crate) jail: Option<CommandBounds>,
 }
 
 /// What bounds the commands of one session in its jail, on this server.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
+pub(crate) struct CommandBounds {
     /// Processes and threads.
     pub(crate) processes: u64,
     /// Open files of one process.
@@ -33,7 +33,7 @@ pub(crate) struct Bounds {
 
 impl Workplace {
     /// What is where `layout` says, with `jail` around it.
-    pub(crate) fn new(layout: &Layout, jail: Option<Bounds>) -> Self {
+    pub(crate) fn new(layout: &JailLayout, jail: Option<CommandBounds>) -> Self {
         let (workspace, outputs) = (layout.workspace.display(), layout.outputs.display());
         Self { workspace: workspace.to_string(), outputs: outputs.to_string(), jail }
     }
@@ -47,15 +47,15 @@ impl Workplace {
     pub(crate) fn rules(&self) -> String {
         self.jail.map_or_else(
             || "It runs on the user's own machine without a sandbox: be careful.".to_owned(),
-            Bounds::rules,
+            CommandBounds::rules,
         )
     }
 }
 
-impl Bounds {
+impl CommandBounds {
     /// What holds in a jail with these limits. Asks the system.
-    pub(crate) fn of(limits: &Limits) -> Self {
-        let Holds { files, memory_whole } = sandbox::holds(limits);
+    pub(crate) fn of(limits: &JailLimits) -> Self {
+        let HostHolds { files, memory_whole } = sandbox::holds(limits);
         Self {
             processes: limits.processes,
             files,
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_model_is_told_the_limits_that_hold() {
-        let bounds = Bounds {
+        let bounds = CommandBounds {
             processes: 512,
             files: 4_096,
             memory_bytes: 4 << 30,
@@ -96,7 +96,7 @@ mod tests {
         let told = "Limits: 512 processes, 4096 open files a process, 4 GiB of memory a process, 2 GiB a file, 10 GiB \
                     of files.";
         assert!(own.ends_with(told), "{own}");
-        let bounds = Bounds {
+        let bounds = CommandBounds {
             processes: 100,
             files: 1_024,
             memory_bytes: 1_536 << 20,

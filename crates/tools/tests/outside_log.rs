@@ -5,10 +5,10 @@ use std::io::{Result, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use protocol::{EventId, Object, SessionId, ThreadId, tool::Builtin};
+use protocol::{EventId, Object, SessionId, ThreadId, tool::BuiltinName};
 use sandbox::Isolation;
 use serde_json::json;
-use tools::{Call, Hands, LocalHands, Outcome, Settings};
+use tools::{JailSettings, LocalToolRunner, ToolCall, ToolOutcome, ToolRunner};
 
 #[derive(Debug, Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -65,7 +65,7 @@ async fn trees(log: &Log, data: &Path) {
     let looks = format!("test -e {} && echo there", tree.display());
     let mut settings = settings(data, env!("CARGO_BIN_EXE_tools-jail-of-the-tests"));
     settings.readonly = vec![tree.clone()];
-    let hands = LocalHands::new(settings);
+    let hands = LocalToolRunner::new(settings);
     let mut seen = Vec::new();
     for session in [1, 2, 3, 4] {
         match session {
@@ -85,7 +85,7 @@ async fn trees(log: &Log, data: &Path) {
 
 /// A process that was killed is told, but not each of those that agents kill themselves.
 async fn kills(log: &Log, data: &Path) {
-    let hands = LocalHands::new(settings(data, env!("CARGO_BIN_EXE_tools-jail-of-the-tests")));
+    let hands = LocalToolRunner::new(settings(data, env!("CARGO_BIN_EXE_tools-jail-of-the-tests")));
     for (session, command) in [(1, "kill -9 $$"), (1, "bash -c 'kill -9 $$'"), (2, "bash -c 'kill -9 $$'")] {
         assert!(bash(&hands, session, command).await.is_error);
     }
@@ -100,25 +100,25 @@ async fn kills(log: &Log, data: &Path) {
     }
 }
 
-fn settings(data: &Path, program: &str) -> Settings {
-    let mut settings = Settings::new(data.join("sandboxes"), program.into());
+fn settings(data: &Path, program: &str) -> JailSettings {
+    let mut settings = JailSettings::new(data.join("sandboxes"), program.into());
     settings.limits.free_bytes = 0;
     settings
 }
 
-fn hands(data: &Path, program: &str) -> LocalHands {
-    let mut settings = Settings::new(data.join("sandboxes"), program.into());
+fn hands(data: &Path, program: &str) -> LocalToolRunner {
+    let mut settings = JailSettings::new(data.join("sandboxes"), program.into());
     settings.isolation = Isolation::Off;
     settings.limits.free_bytes = 0;
-    LocalHands::new(settings)
+    LocalToolRunner::new(settings)
 }
 
-async fn bash(hands: &LocalHands, session: u128, command: &str) -> Outcome {
-    let call = Call {
+async fn bash(hands: &LocalToolRunner, session: u128, command: &str) -> ToolOutcome {
+    let call = ToolCall {
         session: SessionId::from_bits(session),
         thread: ThreadId::from_bits(1),
         event: EventId::from_bits(1),
-        tool: Builtin::Bash,
+        tool: BuiltinName::Bash,
         input: Object::from_iter([("command".to_owned(), json!(command))]),
     };
     hands.run(call, Box::pin(async { true })).await.unwrap()

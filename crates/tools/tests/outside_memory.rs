@@ -3,17 +3,17 @@
 
 use std::time::Duration;
 
-use protocol::{EventId, Object, SessionId, ThreadId, content::Block, tool::Builtin};
+use protocol::{EventId, Object, SessionId, ThreadId, content::ContentBlock, tool::BuiltinName};
 use serde_json::json;
-use tools::{Call, Hands, LocalHands, Outcome, Settings};
+use tools::{JailSettings, LocalToolRunner, ToolCall, ToolOutcome, ToolRunner};
 
 #[tokio::test]
 async fn much_output_leaves_the_memory_of_the_server_as_it_was() {
     let data = tempfile::tempdir().unwrap();
     let jail = env!("CARGO_BIN_EXE_tools-jail-of-the-tests");
-    let mut settings = Settings::new(data.path().join("sandboxes"), jail.into());
+    let mut settings = JailSettings::new(data.path().join("sandboxes"), jail.into());
     settings.limits.free_bytes = 0;
-    let hands = LocalHands::new(settings);
+    let hands = LocalToolRunner::new(settings);
 
     assert_eq!(text(&bash(&hands, 1, "echo ready").await).trim(), "ready");
     let before = peak_kib();
@@ -30,21 +30,21 @@ async fn much_output_leaves_the_memory_of_the_server_as_it_was() {
     hands.stop().await;
 }
 
-async fn bash(hands: &LocalHands, event: u128, command: &str) -> Outcome {
-    let call = Call {
+async fn bash(hands: &LocalToolRunner, event: u128, command: &str) -> ToolOutcome {
+    let call = ToolCall {
         session: SessionId::from_bits(1),
         thread: ThreadId::from_bits(1),
         event: EventId::from_bits(event),
-        tool: Builtin::Bash,
+        tool: BuiltinName::Bash,
         input: Object::from_iter([("command".to_owned(), json!(command))]),
     };
     let run = hands.run(call, Box::pin(async { true }));
     tokio::time::timeout(Duration::from_mins(2), run).await.expect("in time").unwrap()
 }
 
-fn text(outcome: &Outcome) -> String {
+fn text(outcome: &ToolOutcome) -> String {
     let texts = outcome.content.iter().map(|block| {
-        let Block::Text { text } = block else { panic!("not a text: {block:?}") };
+        let ContentBlock::Text { text } = block else { panic!("not a text: {block:?}") };
         text.as_str()
     });
     texts.collect()

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use dice::Dice;
 use serde_json::{Value, json};
 
-use super::dossier::{Dossier, Look, Said};
+use super::dossier::{MessageFate, SessionDossier, SessionLook};
 use super::script;
 use crate::agent;
-use crate::caller::Caller;
-use crate::hitch::Hitch;
+use crate::caller::CutsCaller;
+use crate::hitch::CallHitch;
 use crate::kind::Client;
-use crate::session::Session;
+use crate::session::CalledSession;
 
 /// After so many turns a client takes a new session.
 const TURNS: u32 = 25;
@@ -23,21 +23,21 @@ pub(crate) struct PlainClient {
     number: u64,
     /// The session that it is about to open.
     opening: Option<Opening>,
-    current: Option<(String, Dossier)>,
-    old: BTreeMap<String, Dossier>,
+    current: Option<(String, SessionDossier)>,
+    old: BTreeMap<String, SessionDossier>,
 }
 
 /// A session at rest.
 #[derive(Debug)]
-pub(crate) struct Settled {
-    pub(crate) dossier: Dossier,
+pub(crate) struct RestingSession {
+    pub(crate) dossier: SessionDossier,
     /// Its list.
     pub(crate) events: Vec<Value>,
 }
 
 /// What all sessions use: the agent's id.
 #[derive(Debug)]
-pub(crate) struct Agent(String);
+pub(crate) struct PlainAgent(String);
 
 impl Client for PlainClient {
     const NAME: &'static str = "plain";
@@ -45,12 +45,12 @@ impl Client for PlainClient {
     const KILLS: u64 = 20;
     const CLIENTS: u64 = 12;
     const LOAD_MS: (u64, u64) = (100, 1_800);
-    type Ground = Agent;
-    type Shown = Settled;
+    type Ground = PlainAgent;
+    type Shown = RestingSession;
 
-    async fn prepare(caller: &Caller) -> Result<Agent, Hitch> {
+    async fn prepare(caller: &CutsCaller) -> Result<PlainAgent, CallHitch> {
         let agent = agent::definition("cut", &[agent::look_up()]);
-        caller.make("/v1/agents", &agent, false).await.map(Agent)
+        caller.make("/v1/agents", &agent, false).await.map(PlainAgent)
     }
 
     fn new(_place: u64, dice: Dice, number: u64) -> Self {
@@ -58,12 +58,12 @@ impl Client for PlainClient {
     }
 
     /// Goes on with the session at hand until it has had its turns.
-    async fn turn(&mut self, caller: &Caller, agent: &Agent) -> Result<(), Hitch> {
+    async fn turn(&mut self, caller: &CutsCaller, agent: &PlainAgent) -> Result<(), CallHitch> {
         let (id, mut dossier) = match self.current.take() {
             Some(current) => current,
             None => self.opened(caller, agent).await?,
         };
-        let session = Session { caller, id };
+        let session = CalledSession { caller, id };
         let spent = self.spend(&session, &mut dossier).await;
         match spent {
             Ok(()) => drop(self.old.insert(session.id, dossier)),
@@ -74,29 +74,37 @@ impl Client for PlainClient {
 
     fn acknowledged(&self) -> usize {
         let dossiers = self.old.values().chain(self.current.iter().map(|(_, dossier)| dossier));
-        dossiers.flat_map(|dossier| dossier.said.values()).filter(|said| **said == Said::Kept).count()
+        dossiers.flat_map(|dossier| dossier.said.values()).filter(|said| **said == MessageFate::Kept).count()
     }
 
     fn sessions(&self) -> Vec<String> {
         self.old.keys().chain(self.current.iter().map(|(id, _)| id)).cloned().collect()
     }
 
-    async fn settle(&mut self, session: &Session<'_>, _model: &Caller) -> Result<Settled, Hitch> {
+    async fn settle(
+        &mut self,
+        session: &CalledSession<'_>,
+        _model: &CutsCaller,
+    ) -> Result<RestingSession, CallHitch> {
         self.old.extend(self.current.take());
         let mut dossier = self.old.remove(&session.id).unwrap_or_default();
         dossier.settle(session).await?;
-        Ok(Settled { dossier, events: session.events().await? })
+        Ok(RestingSession { dossier, events: session.events().await? })
     }
 }
 
 impl PlainClient {
-    async fn spend(&mut self, session: &Session<'_>, dossier: &mut Dossier) -> Result<(), Hitch> {
+    async fn spend(
+        &mut self,
+        session: &CalledSession<'_>,
+        dossier: &mut SessionDossier,
+    ) -> Result<(), CallHitch> {
         dossier.resend(session).await?;
         let mut stream = dossier.follow(session).await?;
         match dossier.look(session).await? {
-            Look::Busy => {}
-            Look::Called => dossier.answer(session, self.dice.once_in(2)).await?,
-            Look::Done { .. } => self.say(session, dossier).await?,
+            SessionLook::Busy => {}
+            SessionLook::Called => dossier.answer(session, self.dice.once_in(2)).await?,
+            SessionLook::Done { .. } => self.say(session, dossier).await?,
         }
         loop {
             let event = stream.next().await?;
@@ -120,7 +128,11 @@ impl PlainClient {
         }
     }
 
-    async fn say(&mut self, session: &Session<'_>, dossier: &mut Dossier) -> Result<(), Hitch> {
+    async fn say(
+        &mut self,
+        session: &CalledSession<'_>,
+        dossier: &mut SessionDossier,
+    ) -> Result<(), CallHitch> {
         self.number += 1;
         let message = script::message(&mut self.dice, self.number);
         dossier.say(session, self.number, message).await
@@ -129,7 +141,11 @@ impl PlainClient {
     /// Opens a session with one event in its list, so that there is a cursor from the first moment, in an
     /// environment of its own. What a kill has cut is sent again, and what was answered is not: a session
     /// that was changed since is nobody's repeat.
-    async fn opened(&mut self, caller: &Caller, agent: &Agent) -> Result<(String, Dossier), Hitch> {
+    async fn opened(
+        &mut self,
+        caller: &CutsCaller,
+        agent: &PlainAgent,
+    ) -> Result<(String, SessionDossier), CallHitch> {
         let again = self.opening.is_some();
         let mut opening = self.opening.take().unwrap_or_else(|| {
             self.number += 1;
@@ -152,10 +168,10 @@ struct Opening {
 impl Opening {
     async fn go_on(
         &mut self,
-        caller: &Caller,
-        agent: &Agent,
+        caller: &CutsCaller,
+        agent: &PlainAgent,
         again: bool,
-    ) -> Result<(String, Dossier), Hitch> {
+    ) -> Result<(String, SessionDossier), CallHitch> {
         let name = format!("cut {}", self.number);
         let id = if let Some(session) = &self.session {
             session.clone()
@@ -164,9 +180,9 @@ impl Opening {
             let body = json!({"agent": agent.0, "environment_id": environment, "title": name});
             self.session.insert(caller.make("/v1/sessions", &body, again).await?).clone()
         };
-        let session = Session { caller, id };
+        let session = CalledSession { caller, id };
         caller.send(&session.path(""), &json!({"metadata": {"under": "load"}}), again).await?;
-        let mut dossier = Dossier::default();
+        let mut dossier = SessionDossier::default();
         for event in &session.events().await? {
             dossier.see(event);
         }

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::script;
 use crate::event::text;
-use crate::hitch::Hitch;
-use crate::session::Session;
-use crate::stream::Stream;
+use crate::hitch::CallHitch;
+use crate::session::CalledSession;
+use crate::stream::EventReader;
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(crate) enum MessageFate {
     /// The server said yes: it is there once.
     Kept,
     /// The server said no: it is not there.
@@ -33,7 +33,7 @@ struct Lost {
 
 /// How a session stands.
 #[derive(Debug)]
-pub(crate) enum Look {
+pub(crate) enum SessionLook {
     /// It works.
     Busy,
     /// It waits for answers.
@@ -44,11 +44,11 @@ pub(crate) enum Look {
 
 /// What a client knows of one session.
 #[derive(Debug, Default)]
-pub(crate) struct Dossier {
+pub(crate) struct SessionDossier {
     /// The ids that a 200 gave back, in order.
     pub(crate) acknowledged: Vec<String>,
     /// The messages sent, by number.
-    pub(crate) said: BTreeMap<u64, Said>,
+    pub(crate) said: BTreeMap<u64, MessageFate>,
     /// The processed events that the streams showed, in order; the first comes from the list.
     pub(crate) streamed: Vec<String>,
     /// How often it was interrupted, but for those that were answered as an earlier one.
@@ -64,26 +64,30 @@ pub(crate) struct Dossier {
     answered: BTreeSet<String>,
 }
 
-impl Dossier {
+impl SessionDossier {
     /// Says something.
     pub(crate) async fn say(
         &mut self,
-        session: &Session<'_>,
+        session: &CalledSession<'_>,
         number: u64,
         message: Value,
-    ) -> Result<(), Hitch> {
-        self.said.insert(number, Said::Unknown);
+    ) -> Result<(), CallHitch> {
+        self.said.insert(number, MessageFate::Unknown);
         self.send(session, Lost { events: vec![message], says: Some(number), calls: Vec::new() }).await
     }
 
     /// Stops what goes on.
-    pub(crate) async fn stop(&mut self, session: &Session<'_>) -> Result<(), Hitch> {
+    pub(crate) async fn stop(&mut self, session: &CalledSession<'_>) -> Result<(), CallHitch> {
         self.stops += 1;
         self.send(session, Lost { events: vec![interrupt()], says: None, calls: Vec::new() }).await
     }
 
     /// Answers every open call, in one request or one by one.
-    pub(crate) async fn answer(&mut self, session: &Session<'_>, at_once: bool) -> Result<(), Hitch> {
+    pub(crate) async fn answer(
+        &mut self,
+        session: &CalledSession<'_>,
+        at_once: bool,
+    ) -> Result<(), CallHitch> {
         let calls: Vec<String> = self.open.difference(&self.answered).cloned().collect();
         let size = if at_once { calls.len().max(1) } else { 1 };
         for part in calls.chunks(size) {
@@ -94,12 +98,12 @@ impl Dossier {
     }
 
     /// Sends again what was not answered.
-    pub(crate) async fn resend(&mut self, session: &Session<'_>) -> Result<(), Hitch> {
+    pub(crate) async fn resend(&mut self, session: &CalledSession<'_>) -> Result<(), CallHitch> {
         self.deliver(session, true).await
     }
 
     /// Opens the stream where it was cut.
-    pub(crate) async fn follow(&self, session: &Session<'_>) -> Result<Stream, Hitch> {
+    pub(crate) async fn follow(&self, session: &CalledSession<'_>) -> Result<EventReader, CallHitch> {
         session.stream(self.streamed.last().map_or("", String::as_str)).await
     }
 
@@ -118,9 +122,9 @@ impl Dossier {
     }
 
     /// Sees the calls that are open now: the stream may have shown them before the kill.
-    pub(crate) async fn look(&mut self, session: &Session<'_>) -> Result<Look, Hitch> {
+    pub(crate) async fn look(&mut self, session: &CalledSession<'_>) -> Result<SessionLook, CallHitch> {
         if !session.is_idle().await? {
-            return Ok(Look::Busy);
+            return Ok(SessionLook::Busy);
         }
         let events = session.events().await?;
         let ids = |kind: &str, key: &str| -> BTreeSet<String> {
@@ -132,24 +136,29 @@ impl Dossier {
         self.open = made.difference(&answered).cloned().collect();
         self.answered.retain(|call| answered.contains(call));
         let last = events.last().map_or("", |event| text(event, "id")).to_owned();
-        Ok(if self.open.is_empty() { Look::Done { last } } else { Look::Called })
+        Ok(if self.open.is_empty() { SessionLook::Done { last } } else { SessionLook::Called })
     }
 
     /// Answers what is open and reads the stream until the session rests and everything was shown.
-    pub(crate) async fn settle(&mut self, session: &Session<'_>) -> Result<(), Hitch> {
+    pub(crate) async fn settle(&mut self, session: &CalledSession<'_>) -> Result<(), CallHitch> {
         self.resend(session).await?;
         let mut stream = self.follow(session).await?;
         loop {
             match self.look(session).await? {
-                Look::Busy => self.until(&mut stream, "session.status_idle", None).await?,
-                Look::Called => self.answer(session, true).await?,
-                Look::Done { last } => return self.until(&mut stream, "", Some(&last)).await,
+                SessionLook::Busy => self.until(&mut stream, "session.status_idle", None).await?,
+                SessionLook::Called => self.answer(session, true).await?,
+                SessionLook::Done { last } => return self.until(&mut stream, "", Some(&last)).await,
             }
         }
     }
 
     /// Reads on until an event of this kind, or until the stream has shown `id`.
-    async fn until(&mut self, stream: &mut Stream, kind: &str, id: Option<&str>) -> Result<(), Hitch> {
+    async fn until(
+        &mut self,
+        stream: &mut EventReader,
+        kind: &str,
+        id: Option<&str>,
+    ) -> Result<(), CallHitch> {
         while id.is_none() || self.streamed.last().map(String::as_str) != id {
             let event = stream.next().await?;
             self.see(&event);
@@ -161,18 +170,18 @@ impl Dossier {
     }
 
     /// Sends events and notes their ids.
-    async fn send(&mut self, session: &Session<'_>, lost: Lost) -> Result<(), Hitch> {
+    async fn send(&mut self, session: &CalledSession<'_>, lost: Lost) -> Result<(), CallHitch> {
         self.lost = Some(lost);
         self.deliver(session, false).await
     }
 
-    async fn deliver(&mut self, session: &Session<'_>, again: bool) -> Result<(), Hitch> {
+    async fn deliver(&mut self, session: &CalledSession<'_>, again: bool) -> Result<(), CallHitch> {
         let Some(lost) = self.lost.take() else { return Ok(()) };
         let echo = match session.send(&lost.events, again).await {
             Ok(echo) => echo,
             // A refusal is an answer too, for a message may meet an open call.
-            Err(Hitch::Refused { status: 400, .. }) if lost.says.is_some() => {
-                self.said.extend(lost.says.map(|number| (number, Said::Refused)));
+            Err(CallHitch::Refused { status: 400, .. }) if lost.says.is_some() => {
+                self.said.extend(lost.says.map(|number| (number, MessageFate::Refused)));
                 return Ok(());
             }
             Err(hitch) => {
@@ -191,7 +200,7 @@ impl Dossier {
         } else {
             self.acknowledged.extend(ids);
         }
-        self.said.extend(lost.says.map(|number| (number, Said::Kept)));
+        self.said.extend(lost.says.map(|number| (number, MessageFate::Kept)));
         self.answered.extend(lost.calls);
         Ok(())
     }

@@ -5,11 +5,11 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::client::{PlainClient, Settled};
-use super::dossier::{Dossier, Said};
+use super::client::{PlainClient, RestingSession};
+use super::dossier::{MessageFate, SessionDossier};
 use super::script;
 use crate::event::text;
-use crate::kind::{Evidence, Judge};
+use crate::kind::{CutsEvidence, CutsJudge};
 use crate::list;
 
 /// The judge of the plain cuts, with sums over all sessions.
@@ -21,10 +21,10 @@ pub(crate) struct PlainJudge {
     streamed: usize,
 }
 
-impl Judge for PlainJudge {
+impl CutsJudge for PlainJudge {
     type Client = PlainClient;
 
-    fn session(&mut self, _session: &str, shown: &Settled, _evidence: &Evidence) -> Vec<String> {
+    fn session(&mut self, _session: &str, shown: &RestingSession, _evidence: &CutsEvidence) -> Vec<String> {
         self.sessions += 1;
         self.acknowledged += shown.dossier.acknowledged.len();
         self.repeats += shown.dossier.repeats;
@@ -53,7 +53,7 @@ impl fmt::Display for PlainJudge {
 }
 
 /// What is wrong with the list `events` of the session of `dossier`.
-fn judged(dossier: &Dossier, events: &[Value]) -> Vec<String> {
+fn judged(dossier: &SessionDossier, events: &[Value]) -> Vec<String> {
     let mut wrong = list::wrong(events);
     wrong.extend(acknowledged(dossier, events));
     wrong.extend(messages(dossier, events));
@@ -71,7 +71,7 @@ fn judged(dossier: &Dossier, events: &[Value]) -> Vec<String> {
 }
 
 /// What was acknowledged is there once.
-fn acknowledged(dossier: &Dossier, events: &[Value]) -> Vec<String> {
+fn acknowledged(dossier: &SessionDossier, events: &[Value]) -> Vec<String> {
     let mut there: BTreeMap<&str, usize> = BTreeMap::new();
     for event in events {
         *there.entry(text(event, "id")).or_default() += 1;
@@ -82,7 +82,7 @@ fn acknowledged(dossier: &Dossier, events: &[Value]) -> Vec<String> {
 }
 
 /// A message is there once if it was kept, never if it was refused, at most once if nobody knows.
-fn messages(dossier: &Dossier, events: &[Value]) -> Vec<String> {
+fn messages(dossier: &SessionDossier, events: &[Value]) -> Vec<String> {
     let mut there: BTreeMap<u64, usize> = BTreeMap::new();
     for event in events.iter().filter(|event| text(event, "type") == "user.message") {
         *there.entry(script::number(event).unwrap_or(u64::MAX)).or_default() += 1;
@@ -91,9 +91,9 @@ fn messages(dossier: &Dossier, events: &[Value]) -> Vec<String> {
     for (number, said) in &dossier.said {
         let times = there.remove(number).unwrap_or(0);
         let fits = match said {
-            Said::Kept => times == 1,
-            Said::Refused => times == 0,
-            Said::Unknown => times <= 1,
+            MessageFate::Kept => times == 1,
+            MessageFate::Refused => times == 0,
+            MessageFate::Unknown => times <= 1,
         };
         if !fits {
             wrong.push(format!("message {number} ({said:?}) is there {times} times"));
@@ -104,7 +104,7 @@ fn messages(dossier: &Dossier, events: &[Value]) -> Vec<String> {
 }
 
 /// What is sent again until it is answered is there once: each interrupt, and the client's result of a call.
-fn once(dossier: &Dossier, events: &[Value]) -> Vec<String> {
+fn once(dossier: &SessionDossier, events: &[Value]) -> Vec<String> {
     let mut wrong = Vec::new();
     let stops = events.iter().filter(|event| text(event, "type") == "user.interrupt").count();
     if stops != dossier.stops {
@@ -196,10 +196,10 @@ mod tests {
         ])
     }
 
-    fn knows(events: &[Value]) -> Dossier {
-        let mut dossier = Dossier::default();
+    fn knows(events: &[Value]) -> SessionDossier {
+        let mut dossier = SessionDossier::default();
         dossier.acknowledged = vec!["e0".to_owned(), "e4".to_owned()];
-        dossier.said = BTreeMap::from([(1, Said::Kept)]);
+        dossier.said = BTreeMap::from([(1, MessageFate::Kept)]);
         dossier.streamed = events.iter().map(|event| text(event, "id").to_owned()).collect();
         dossier
     }
@@ -219,7 +219,7 @@ mod tests {
         dossier.acknowledged.clear();
         let doubled = "message 1 (Kept) is there 2 times";
         assert_eq!(judged(&dossier, &twice), [doubled, "message 2 was never sent"]);
-        dossier.said = BTreeMap::from([(1, Said::Unknown), (2, Said::Refused)]);
+        dossier.said = BTreeMap::from([(1, MessageFate::Unknown), (2, MessageFate::Refused)]);
         let wrong = ["message 1 (Unknown) is there 2 times", "message 2 (Refused) is there 1 times"];
         assert_eq!(judged(&dossier, &twice), wrong);
     }
@@ -291,7 +291,7 @@ mod tests {
         queued.push(json!({"id": "e8", "processed_at": null, "type": "user.message",
             "content": [{"type": "text", "text": "script:[] #1"}]}));
         let mut dossier = knows(&queued);
-        dossier.said = BTreeMap::from([(1, Said::Kept)]);
+        dossier.said = BTreeMap::from([(1, MessageFate::Kept)]);
         assert_eq!(judged(&dossier, &queued), ["e8 still waits", "message 1 (Kept) is there 2 times"]);
         let running = events(vec![message(1), json!({"type": "session.status_running"})]);
         let mut dossier = knows(&running);

@@ -8,14 +8,14 @@ use dice::Dice;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::script::{Scribe, THREADS};
-use super::shown::Settled;
+use super::script::{ScriptWriter, THREADS};
+use super::shown::ShownSession;
 use crate::agent;
-use crate::caller::Caller;
+use crate::caller::CutsCaller;
 use crate::event::{self, text};
-use crate::hitch::Hitch;
+use crate::hitch::CallHitch;
 use crate::kind::Client;
-use crate::session::{Rest, Session};
+use crate::session::{CalledSession, SessionRest};
 
 /// How long it waits before it looks again.
 const LOOK: Duration = Duration::from_millis(15);
@@ -30,7 +30,7 @@ const ASKED: &str = "types[]=agent.tool_use&types[]=agent.custom_tool_use\
 
 /// What every session uses.
 #[derive(Debug)]
-pub(crate) struct Team {
+pub(crate) struct TeamGround {
     /// The coordinator.
     lead: String,
     environment: String,
@@ -47,7 +47,7 @@ pub(crate) struct TeamClient {
     archived: Vec<String>,
     /// Children that rest, to archive while others work.
     spare: Vec<String>,
-    scribe: Scribe,
+    scribe: ScriptWriter,
 }
 
 impl Client for TeamClient {
@@ -56,31 +56,31 @@ impl Client for TeamClient {
     const KILLS: u64 = 40;
     const CLIENTS: u64 = 6;
     const LOAD_MS: (u64, u64) = (60, 900);
-    type Ground = Team;
-    type Shown = Settled;
+    type Ground = TeamGround;
+    type Shown = ShownSession;
 
     /// The coordinator, its two members, one of which asks before a command, and the environment.
-    async fn prepare(caller: &Caller) -> Result<Team, Hitch> {
+    async fn prepare(caller: &CutsCaller) -> Result<TeamGround, CallHitch> {
         let agent = |name, policy| agent::definition(name, &[agent::built_in(policy), agent::look_up()]);
         let bold = caller.make("/v1/agents", &agent("bold", "always_allow"), false).await?;
         let shy = caller.make("/v1/agents", &agent("shy", "always_ask"), false).await?;
         let mut lead = agent("lead", "always_allow");
         lead["multiagent"] = json!({"type": "coordinator", "agents": [bold, shy, {"type": "self"}]});
-        Ok(Team {
+        Ok(TeamGround {
             lead: caller.make("/v1/agents", &lead, false).await?,
             environment: caller.make("/v1/environments", &json!({"name": "team"}), false).await?,
         })
     }
 
     fn new(place: u64, dice: Dice, number: u64) -> Self {
-        let scribe = Scribe::new(dice, number);
+        let scribe = ScriptWriter::new(dice, number);
         Self { place, session: None, kept: Vec::new(), archived: Vec::new(), spare: Vec::new(), scribe }
     }
 
     /// One turn of the coordinator, when some children have made room.
-    async fn turn(&mut self, caller: &Caller, team: &Team) -> Result<(), Hitch> {
+    async fn turn(&mut self, caller: &CutsCaller, team: &TeamGround) -> Result<(), CallHitch> {
         let body = json!({"agent": team.lead, "environment_id": team.environment});
-        let session = Session::opened(caller, &mut self.session, &body).await?;
+        let session = CalledSession::opened(caller, &mut self.session, &body).await?;
         self.rest(&session).await?;
         let threads = caller.all(&session.path("/threads")).await?;
         self.make_room(&session, &threads).await?;
@@ -105,7 +105,11 @@ impl Client for TeamClient {
     }
 
     /// One last turn without children, whose request the model keeps; then all that the session shows.
-    async fn settle(&mut self, session: &Session<'_>, model: &Caller) -> Result<Settled, Hitch> {
+    async fn settle(
+        &mut self,
+        session: &CalledSession<'_>,
+        model: &CutsCaller,
+    ) -> Result<ShownSession, CallHitch> {
         self.rest(session).await?;
         let keep = format!("lead-{}", self.place);
         let turn = format!("script:{}", json!([{"text": "all told", "keep": keep}]));
@@ -119,7 +123,7 @@ impl Client for TeamClient {
             let list = caller.all(&session.path(&format!("/threads/{id}/events"))).await?;
             lists.insert(id.to_owned(), list);
         }
-        Ok(Settled {
+        Ok(ShownSession {
             session: caller.get(&session.path("")).await?,
             events: session.events().await?,
             threads,
@@ -138,7 +142,7 @@ impl TeamClient {
     }
 
     /// Archives some children of a session at rest, and chooses some to archive while others work.
-    async fn make_room(&mut self, session: &Session<'_>, threads: &[Value]) -> Result<(), Hitch> {
+    async fn make_room(&mut self, session: &CalledSession<'_>, threads: &[Value]) -> Result<(), CallHitch> {
         let mut idle: Vec<String> = threads
             .iter()
             .filter(|thread| !thread["parent_thread_id"].is_null() && thread["status"] == "idle")
@@ -168,23 +172,24 @@ impl TeamClient {
     }
 
     /// Archives a child; one that a letter has woken is refused and left.
-    async fn archive(&mut self, session: &Session<'_>, thread: &str) -> Result<(), Hitch> {
+    async fn archive(&mut self, session: &CalledSession<'_>, thread: &str) -> Result<(), CallHitch> {
         let path = session.path(&format!("/threads/{thread}/archive"));
         match session.caller.post(&path, &Value::Null).await {
             Ok(_) => self.archived.push(thread.to_owned()),
-            Err(Hitch::Refused { status: 400, message, .. }) if message.contains("only idle threads") => {}
+            Err(CallHitch::Refused { status: 400, message, .. }) if message.contains("only idle threads") => {
+            }
             Err(hitch) => return Err(hitch),
         }
         Ok(())
     }
 
     /// Answers what is asked, and archives what is spare, until the session rests.
-    async fn rest(&mut self, session: &Session<'_>) -> Result<(), Hitch> {
+    async fn rest(&mut self, session: &CalledSession<'_>) -> Result<(), CallHitch> {
         loop {
             match session.rest().await? {
-                Rest::Done => return Ok(()),
-                Rest::Asks(_) => self.answer(session).await?,
-                Rest::Busy => match self.scribe.dice.below(8) {
+                SessionRest::Done => return Ok(()),
+                SessionRest::Asks(_) => self.answer(session).await?,
+                SessionRest::Busy => match self.scribe.dice.below(8) {
                     0 | 1 => self.answer(session).await?,
                     2 => {
                         if let Some(thread) = self.spare.pop() {
@@ -199,7 +204,7 @@ impl TeamClient {
     }
 
     /// Allows and answers what children ask, sometimes one at a time, so that a kill finds some of it open.
-    async fn answer(&mut self, session: &Session<'_>) -> Result<(), Hitch> {
+    async fn answer(&mut self, session: &CalledSession<'_>) -> Result<(), CallHitch> {
         let path = session.path(&format!("/events?{ASKED}&order=desc&limit=100"));
         let page = session.caller.get(&path).await?;
         let events = page["data"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::client::TeamClient;
 use super::mail;
-use super::script::{Order, THREADS, Turn};
-use super::shown::{CREATED, RECEIVED, Settled};
-use super::tally::Tally;
+use super::script::{ChildOrder, CoordinatorTurn, THREADS};
+use super::shown::{CREATED, RECEIVED, ShownSession};
+use super::tally::TeamTally;
 use crate::event::{is, text, texts};
-use crate::kind::{Evidence, Judge};
+use crate::kind::{CutsEvidence, CutsJudge};
 use crate::ledger;
 use crate::list;
 
@@ -20,12 +20,12 @@ const ENDED: &str = "session.thread_status_terminated";
 
 /// The judge of the team cuts, with the sums of all sessions.
 #[derive(Debug, Default)]
-pub(crate) struct TeamJudge(Tally);
+pub(crate) struct TeamJudge(TeamTally);
 
-impl Judge for TeamJudge {
+impl CutsJudge for TeamJudge {
     type Client = TeamClient;
 
-    fn session(&mut self, session: &str, settled: &Settled, evidence: &Evidence) -> Vec<String> {
+    fn session(&mut self, session: &str, settled: &ShownSession, evidence: &CutsEvidence) -> Vec<String> {
         let tally = &mut self.0;
         let (turns, mut wrong) = turns(&settled.events);
         tally.turns += turns.len();
@@ -53,19 +53,19 @@ impl fmt::Display for TeamJudge {
 }
 
 /// Every event of every thread once: what a child asks the client stands in two lists.
-fn all(settled: &Settled) -> Vec<Value> {
+fn all(settled: &ShownSession) -> Vec<Value> {
     let mut seen = BTreeSet::new();
     let events = settled.lists.values().flatten();
     events.filter(|event| seen.insert(text(event, "id"))).cloned().collect()
 }
 
 /// The turns in their order, and those that are there more than once.
-fn turns(events: &[Value]) -> (Vec<Turn>, Vec<String>) {
+fn turns(events: &[Value]) -> (Vec<CoordinatorTurn>, Vec<String>) {
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     let mut turns = Vec::new();
     for said in events.iter().filter(|event| is(event, "user.message")).flat_map(texts) {
         *times.entry(said).or_default() += 1;
-        turns.push(Turn::read(said));
+        turns.push(CoordinatorTurn::read(said));
     }
     let twice = times.iter().filter(|(_, many)| **many > 1);
     let wrong = twice.map(|(said, many)| format!("{many} times: {said}")).collect();
@@ -73,7 +73,7 @@ fn turns(events: &[Value]) -> (Vec<Turn>, Vec<String>) {
 }
 
 /// The session and its threads rest, and who was archived stays so.
-fn rest(settled: &Settled) -> Vec<String> {
+fn rest(settled: &ShownSession) -> Vec<String> {
     let mut wrong = Vec::new();
     if settled.session["status"] != "idle" {
         wrong.push(format!("the session is {}", settled.session["status"]));
@@ -106,7 +106,7 @@ fn rest(settled: &Settled) -> Vec<String> {
 
 /// Each list is in order with nothing queued, its spans and questions are closed, and nothing failed; the
 /// session's list is the primary's and, of children, only what theirs hold; there are never too many of them.
-fn lists(settled: &Settled) -> Vec<String> {
+fn lists(settled: &ShownSession) -> Vec<String> {
     let mut wrong = Vec::new();
     for (thread, events) in &settled.lists {
         let mut said = list::wrong(events);
@@ -146,7 +146,11 @@ fn fullest(events: &[Value]) -> Vec<usize> {
 
 /// Every child with its task, and what is wrong with how children were made: each task once, by one thread,
 /// and left out only where there was no room.
-fn born(settled: &Settled, turns: &[Turn], tally: &mut Tally) -> (Vec<(String, Order)>, Vec<String>) {
+fn born(
+    settled: &ShownSession,
+    turns: &[CoordinatorTurn],
+    tally: &mut TeamTally,
+) -> (Vec<(String, ChildOrder)>, Vec<String>) {
     let mut wrong = Vec::new();
     let mut by_task: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for thread in settled.children() {
@@ -221,7 +225,7 @@ mod tests {
 
     /// A session with one turn, in which the children `a` and `b` were made, did their work and reported; `b`
     /// was waited for, and `a` was archived.
-    fn settled() -> Settled {
+    fn settled() -> ShownSession {
         let child = |id: &str, task: &str, said: &str, from: usize| {
             let mut list = dated(vec![received(P, task), sent(P, said), status(id, "idle")], from);
             if id == "a" {
@@ -253,7 +257,7 @@ mod tests {
             lists.into_iter().map(|(id, list)| (id.to_owned(), list)).collect();
         lists.insert(P.to_owned(), primary);
         let thread = |id: &str, parent: Value, status: &str| json!({"id": id, "parent_thread_id": parent, "status": status});
-        Settled {
+        ShownSession {
             session: json!({"id": "sesn_1", "status": "idle"}),
             events,
             threads: vec![
@@ -277,17 +281,17 @@ mod tests {
     }
 
     /// What is wrong with a session that `spoil` has changed.
-    fn spoilt(spoil: impl FnOnce(&mut Settled)) -> Vec<String> {
+    fn spoilt(spoil: impl FnOnce(&mut ShownSession)) -> Vec<String> {
         let mut settled = settled();
         spoil(&mut settled);
-        TeamJudge::default().session("sesn_1", &settled, &Evidence::default())
+        TeamJudge::default().session("sesn_1", &settled, &CutsEvidence::default())
     }
 
     #[test]
     fn two_children_that_were_made_and_reported_once_pass() {
         let mut judge = TeamJudge::default();
         let kills = vec!["2026-01-01T00:00:00.000050Z".to_owned()];
-        let evidence = Evidence { kills, ..Evidence::default() };
+        let evidence = CutsEvidence { kills, ..CutsEvidence::default() };
         assert_eq!(judge.session("sesn_1", &settled(), &evidence), Vec::<String>::new());
         let tally = judge.0;
         assert_eq!(
@@ -299,20 +303,20 @@ mod tests {
 
     #[test]
     fn a_report_that_comes_twice_never_or_not_to_the_model_is_seen() {
-        let again = |settled: &mut Settled| {
+        let again = |settled: &mut ShownSession| {
             let late = dated(vec![received("a", "report 1")], 70);
             settled.events.extend(late.clone());
             settled.lists.entry(P.to_owned()).or_default().extend(late);
         };
         let said = r#"a brought its coordinator [["report 1"], ["report 1"]], not [["report 1"]]"#;
         assert_eq!(spoilt(again), [said]);
-        let lost = |settled: &mut Settled| {
+        let lost = |settled: &mut ShownSession| {
             let kept = |event: &Value| sender(event) != Some("b");
             settled.events.retain(kept);
             settled.lists.entry(P.to_owned()).or_default().retain(kept);
         };
         assert_eq!(spoilt(lost), [r#"b brought its coordinator [], not [["report 2"]]"#]);
-        let untold = |settled: &mut Settled| settled.asked["messages"][2]["content"][2] = Value::Null;
+        let untold = |settled: &mut ShownSession| settled.asked["messages"][2]["content"][2] = Value::Null;
         assert_eq!(spoilt(untold), ["the coordinator's model was told `report 1` of a 0 times as mail"]);
     }
 

@@ -4,21 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::script::{Order, Turn};
-use super::shown::{CREATED, RECEIVED, SENT, Settled, sender};
-use super::tally::Tally;
+use super::script::{ChildOrder, CoordinatorTurn};
+use super::shown::{CREATED, RECEIVED, SENT, ShownSession, sender};
+use super::tally::TeamTally;
 use crate::event::{is, text, texts};
 
 /// Every task and letter is sent and received once, and every report reaches the coordinator, and its model,
 /// once.
 pub(crate) fn reports(
-    settled: &Settled,
-    turns: &[Turn],
-    tasks: &[(String, Order)],
-    tally: &mut Tally,
+    settled: &ShownSession,
+    turns: &[CoordinatorTurn],
+    tasks: &[(String, ChildOrder)],
+    tally: &mut TeamTally,
 ) -> Vec<String> {
     let mut wrong = Vec::new();
-    let letters: BTreeMap<&str, &Order> =
+    let letters: BTreeMap<&str, &ChildOrder> =
         turns.iter().flat_map(|turn| &turn.letters).map(|letter| (letter.text.as_str(), letter)).collect();
     let mut told = blocks(&settled.asked["messages"]);
     for (child, task) in tasks {
@@ -81,7 +81,7 @@ pub(crate) fn reports(
 }
 
 /// Whether the coordinator's model was asked between the making of this child and its report.
-fn asks_while_waiting(settled: &Settled, child: &str) -> bool {
+fn asks_while_waiting(settled: &ShownSession, child: &str) -> bool {
     let primary = settled.threads.first().map_or("", |thread| text(thread, "id"));
     let before = |event: &&Value| !(is(event, CREATED) && text(event, "session_thread_id") == child);
     let since = settled.list(primary).iter().skip_while(before);

@@ -21,12 +21,12 @@ const ROSTER: [&str; 3] = ["bold", "shy", "self"];
 
 /// Writes the turns of one session; no number is used twice.
 #[derive(Debug)]
-pub(crate) struct Scribe {
+pub(crate) struct ScriptWriter {
     pub(crate) dice: Dice,
     number: u64,
 }
 
-impl Scribe {
+impl ScriptWriter {
     /// One whose numbers begin behind `number`.
     pub(crate) fn new(dice: Dice, number: u64) -> Self {
         Self { dice, number }
@@ -120,16 +120,16 @@ impl Scribe {
 
 /// What one child is asked to do by a task or a letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Order {
+pub(crate) struct ChildOrder {
     /// Word for word.
     pub(crate) text: String,
-    /// Whether an `Agent` call waits for it.
+    /// Whether an `PlainAgent` call waits for it.
     pub(crate) waits: bool,
     /// What it reports: its notes, or its last text when it wrote none (docs/rules.md 3).
     pub(crate) said: Vec<String>,
 }
 
-impl Order {
+impl ChildOrder {
     /// The messages in which its report reaches the coordinator: all in one if that waits for it.
     pub(crate) fn messages(&self) -> Vec<Vec<String>> {
         if self.waits {
@@ -142,14 +142,14 @@ impl Order {
 
 /// What one turn of a coordinator asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Turn {
+pub(crate) struct CoordinatorTurn {
     /// The tasks of new children.
-    pub(crate) tasks: Vec<Order>,
+    pub(crate) tasks: Vec<ChildOrder>,
     /// Letters to children that rest.
-    pub(crate) letters: Vec<Order>,
+    pub(crate) letters: Vec<ChildOrder>,
 }
 
-impl Turn {
+impl CoordinatorTurn {
     /// Reads a turn as it was sent.
     pub(crate) fn read(text: &str) -> Self {
         let mut turn = Self::default();
@@ -189,7 +189,7 @@ fn steps(text: &str) -> Vec<Step> {
     text.strip_prefix(SCRIPT).and_then(|script| serde_json::from_str(script).ok()).unwrap_or_default()
 }
 
-fn order(text: &str, waits: bool) -> Order {
+fn order(text: &str, waits: bool) -> ChildOrder {
     let steps = steps(text);
     let calls = steps.iter().flat_map(|step| &step.tools);
     let notes =
@@ -198,7 +198,7 @@ fn order(text: &str, waits: bool) -> Order {
     if said.is_empty() {
         said.extend(steps.last().map(|step| step.text.clone()));
     }
-    Order { text: text.to_owned(), waits, said }
+    ChildOrder { text: text.to_owned(), waits, said }
 }
 
 #[cfg(test)]
@@ -217,14 +217,14 @@ mod tests {
         let letter =
             json!([{"name": "send_to_agent", "input": {"thread_id": "$thread:0", "message": silent}}]);
         let text = format!("{SCRIPT}{}", json!([{"tools": calls}, {"tools": letter}, {"text": "led 4"}]));
-        let by = |text: &str, waits, said: &str| Order {
+        let by = |text: &str, waits, said: &str| ChildOrder {
             text: text.to_owned(),
             waits,
             said: vec![said.to_owned()],
         };
         assert_eq!(
-            Turn::read(&text),
-            Turn {
+            CoordinatorTurn::read(&text),
+            CoordinatorTurn {
                 tasks: vec![by(&silent, false, "report 1"), by(&noted, true, "note 2")],
                 letters: vec![by(&silent, false, "report 1")],
             }
@@ -233,10 +233,10 @@ mod tests {
 
     #[test]
     fn every_turn_drawn_asks_for_two_or_three_children_with_orders_of_their_own() {
-        let mut scribe = Scribe::new(Dice::new(1), 0);
+        let mut scribe = ScriptWriter::new(Dice::new(1), 0);
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..50 {
-            let turn = Turn::read(&scribe.turn(2));
+            let turn = CoordinatorTurn::read(&scribe.turn(2));
             assert!((2..=3).contains(&turn.tasks.len()) && turn.letters.len() <= 1, "{turn:?}");
             for order in turn.tasks.into_iter().chain(turn.letters) {
                 assert!(!order.said.is_empty() && seen.insert(order.said.clone()), "{order:?}");
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_crowd_is_more_than_there_may_be() {
-        let turn = Turn::read(&Scribe::new(Dice::new(1), 0).crowd());
+        let turn = CoordinatorTurn::read(&ScriptWriter::new(Dice::new(1), 0).crowd());
         let waited = turn.tasks.iter().filter(|task| task.waits).count();
         assert_eq!((turn.tasks.len(), waited, turn.letters.len()), (27, 2, 0));
     }
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn who_waits_gets_all_notes_at_once() {
         let said = vec!["note 1".to_owned(), "note 2".to_owned()];
-        let order = |waits| Order { text: String::new(), waits, said: said.clone() };
+        let order = |waits| ChildOrder { text: String::new(), waits, said: said.clone() };
         assert_eq!(order(true).messages(), std::slice::from_ref(&said));
         assert_eq!(order(false).messages(), [vec!["note 1".to_owned()], vec!["note 2".to_owned()]]);
     }

@@ -14,7 +14,7 @@ pub(crate) const CREATED: &str = "session.thread_created";
 
 /// Everything a session shows once it rests.
 #[derive(Debug, Default)]
-pub(crate) struct Settled {
+pub(crate) struct ShownSession {
     pub(crate) session: Value,
     /// The session's list.
     pub(crate) events: Vec<Value>,
@@ -30,7 +30,7 @@ pub(crate) struct Settled {
     pub(crate) archived: Vec<String>,
 }
 
-impl Settled {
+impl ShownSession {
     /// A thread's own list.
     pub(crate) fn list(&self, thread: &str) -> &[Value] {
         self.lists.get(thread).map_or(&[], Vec::as_slice)

@@ -5,17 +5,17 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::script::Order;
-use super::shown::{SENT, Settled, sender};
+use super::script::ChildOrder;
+use super::shown::{SENT, ShownSession, sender};
 use crate::event::{is, text, texts};
-use crate::ledger::Commands;
+use crate::ledger::CommandCounts;
 
 /// Sums over all sessions.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct TeamTally {
     pub(crate) turns: usize,
     pub(crate) children: usize,
-    /// Of these, with an `Agent` call that waited.
+    /// Of these, with an `PlainAgent` call that waited.
     pub(crate) waited: usize,
     /// Calls for a child that the limit refused.
     pub(crate) refused: usize,
@@ -24,17 +24,17 @@ pub(crate) struct Tally {
     pub(crate) reports: usize,
     pub(crate) archived: usize,
     /// The commands and reads of all threads.
-    pub(crate) commands: Commands,
+    pub(crate) commands: CommandCounts,
     /// Model requests of coordinators and of children that a kill cut.
     lead_requests: usize,
     child_requests: usize,
-    /// How often a kill met a waiting `Agent` call, a question to the client, mail not yet taken.
+    /// How often a kill met a waiting `PlainAgent` call, a question to the client, mail not yet taken.
     waits: usize,
     questions: usize,
     mail: usize,
 }
 
-impl Tally {
+impl TeamTally {
     /// Whether kills met all that they are to meet.
     pub(crate) fn is_telling(&self) -> bool {
         let met = [self.lead_requests, self.child_requests, self.waits, self.questions, self.mail];
@@ -43,7 +43,7 @@ impl Tally {
     }
 
     /// Counts what the kills at these moments met in a session with these tasks.
-    pub(crate) fn count(&mut self, settled: &Settled, tasks: &[(String, Order)], kills: &[String]) {
+    pub(crate) fn count(&mut self, settled: &ShownSession, tasks: &[(String, ChildOrder)], kills: &[String]) {
         let requests = |events: &[Value]| {
             let cut = |event: &&Value| is(event, "span.model_request_end") && event["is_error"] == true;
             events.iter().filter(cut).count()
@@ -92,7 +92,7 @@ fn questions(events: &[Value]) -> Vec<(&str, &str)> {
     closed
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for TeamTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { turns, children, waited, refused, letters, reports, archived, commands, .. } = self;
         writeln!(

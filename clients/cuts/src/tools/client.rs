@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::agent;
-use crate::caller::Caller;
+use crate::caller::CutsCaller;
 use crate::event;
-use crate::hitch::Hitch;
+use crate::hitch::CallHitch;
 use crate::kind::Client;
 use crate::ledger;
-use crate::session::{Rest, Session};
+use crate::session::{CalledSession, SessionRest};
 
 /// How long it waits before it looks again.
 const LOOK: Duration = Duration::from_millis(10);
@@ -42,7 +42,7 @@ pub(crate) struct ToolsClient {
 
 /// A session at rest.
 #[derive(Debug)]
-pub(crate) struct Settled {
+pub(crate) struct RestingTools {
     /// Its list.
     pub(crate) events: Vec<Value>,
     /// Messages that the server said yes to.
@@ -56,9 +56,9 @@ impl Client for ToolsClient {
     const CLIENTS: u64 = 6;
     const LOAD_MS: (u64, u64) = (60, 900);
     type Ground = Ground;
-    type Shown = Settled;
+    type Shown = RestingTools;
 
-    async fn prepare(caller: &Caller) -> Result<Ground, Hitch> {
+    async fn prepare(caller: &CutsCaller) -> Result<Ground, CallHitch> {
         let agent = |name, policy| agent::definition(name, &[agent::built_in(policy)]);
         Ok(Ground {
             bold: caller.make("/v1/agents", &agent("bold", "always_allow"), false).await?,
@@ -72,10 +72,10 @@ impl Client for ToolsClient {
     }
 
     /// One message and its answer; every other client's agent asks before a command.
-    async fn turn(&mut self, caller: &Caller, ground: &Ground) -> Result<(), Hitch> {
+    async fn turn(&mut self, caller: &CutsCaller, ground: &Ground) -> Result<(), CallHitch> {
         let agent = if self.place.is_multiple_of(2) { &ground.bold } else { &ground.shy };
         let body = json!({"agent": agent, "environment_id": ground.environment});
-        let session = Session::opened(caller, &mut self.session, &body).await?;
+        let session = CalledSession::opened(caller, &mut self.session, &body).await?;
         self.rest(&session).await?;
         let message = format!("script:{}", self.script());
         session.say(&message).await?;
@@ -91,20 +91,24 @@ impl Client for ToolsClient {
         self.session.iter().cloned().collect()
     }
 
-    async fn settle(&mut self, session: &Session<'_>, _model: &Caller) -> Result<Settled, Hitch> {
+    async fn settle(
+        &mut self,
+        session: &CalledSession<'_>,
+        _model: &CutsCaller,
+    ) -> Result<RestingTools, CallHitch> {
         self.rest(session).await?;
-        Ok(Settled { events: session.events().await?, kept: self.kept.clone() })
+        Ok(RestingTools { events: session.events().await?, kept: self.kept.clone() })
     }
 }
 
 impl ToolsClient {
     /// Allows whatever is asked until the session rests.
-    async fn rest(&mut self, session: &Session<'_>) -> Result<(), Hitch> {
+    async fn rest(&mut self, session: &CalledSession<'_>) -> Result<(), CallHitch> {
         loop {
             match session.rest().await? {
-                Rest::Done => return Ok(()),
-                Rest::Busy => sleep(LOOK).await,
-                Rest::Asks(calls) => {
+                SessionRest::Done => return Ok(()),
+                SessionRest::Busy => sleep(LOOK).await,
+                SessionRest::Asks(calls) => {
                     // Sometimes one at a time, so that a kill finds some allowed and some not.
                     let many = if self.dice.below(2) == 0 { 1 } else { calls.len() };
                     let verdicts: Vec<Value> =

@@ -2,19 +2,19 @@
 
 use std::fmt;
 
-use super::client::{Settled, ToolsClient};
-use crate::kind::{Evidence, Judge};
-use crate::ledger::{self, Commands};
+use super::client::{RestingTools, ToolsClient};
+use crate::kind::{CutsEvidence, CutsJudge};
+use crate::ledger::{self, CommandCounts};
 use crate::list;
 
 /// The judge of the tool cuts, with the sums of all sessions.
 #[derive(Debug, Default)]
-pub(crate) struct ToolsJudge(Commands);
+pub(crate) struct ToolsJudge(CommandCounts);
 
-impl Judge for ToolsJudge {
+impl CutsJudge for ToolsJudge {
     type Client = ToolsClient;
 
-    fn session(&mut self, session: &str, settled: &Settled, evidence: &Evidence) -> Vec<String> {
+    fn session(&mut self, session: &str, settled: &RestingTools, evidence: &CutsEvidence) -> Vec<String> {
         let mut wrong = list::wrong(&settled.events);
         wrong.extend(list::lost(&settled.events, &settled.kept));
         wrong.extend(ledger::compare(&settled.events, &evidence.counter(session), &mut self.0));

@@ -6,17 +6,17 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    breach::{Breach, breach},
+    breach::{LawBreach, breach},
     chat::wire::Dialect,
     laws::is_tool_name,
-    media::{self, Linked},
-    script::Said,
+    media::{self, AllowedLink},
+    script::SaidMessage,
 };
 
 /// A request; a field that the API does not have is a mistake.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Request<'a> {
+pub(crate) struct ChatRequest<'a> {
     #[serde(borrow)]
     pub(crate) model: Cow<'a, str>,
     #[serde(default)]
@@ -30,7 +30,7 @@ pub(crate) struct Request<'a> {
     #[serde(borrow, default)]
     tools: Vec<Tool<'a>>,
     #[serde(borrow)]
-    pub(crate) messages: Vec<Message<'a>>,
+    pub(crate) messages: Vec<ChatMessage<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,7 +62,7 @@ struct Function<'a> {
 /// A message of any role; the fields that a role does not have are absent.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Message<'a> {
+pub(crate) struct ChatMessage<'a> {
     #[serde(borrow)]
     role: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -137,7 +137,7 @@ struct Called<'a> {
     arguments: Cow<'a, str>,
 }
 
-impl Message<'_> {
+impl ChatMessage<'_> {
     fn said(&self) -> Vec<&str> {
         match &self.content {
             None => Vec::new(),
@@ -174,7 +174,7 @@ const SCRIPT_BEHIND: &str = "\n\nscript:";
 /// What a client says in the model's place, so that no user stands behind a tool.
 const BETWEEN: &str = "I have the results.";
 
-impl Said for Message<'_> {
+impl SaidMessage for ChatMessage<'_> {
     fn is_answer(&self) -> bool {
         self.role == "assistant" && (self.tool_calls.is_some() || self.said() != [BETWEEN])
     }
@@ -188,16 +188,16 @@ impl Said for Message<'_> {
     }
 }
 
-impl Request<'_> {
+impl ChatRequest<'_> {
     /// A plain count of the input: one token for every four bytes of text, and one more.
     pub(crate) fn tokens(&self) -> u64 {
-        let bytes: usize = self.messages.iter().flat_map(Message::said).map(str::len).sum();
+        let bytes: usize = self.messages.iter().flat_map(ChatMessage::said).map(str::len).sum();
         1 + bytes as u64 / 4
     }
 }
 
 /// Checks every law; gives the first that is broken.
-pub(crate) fn check(request: &Request<'_>) -> Result<(), Breach> {
+pub(crate) fn check(request: &ChatRequest<'_>) -> Result<(), LawBreach> {
     if request.model.is_empty() {
         return breach("model_named", "model is empty");
     }
@@ -216,7 +216,7 @@ pub(crate) fn check(request: &Request<'_>) -> Result<(), Breach> {
     history(&request.messages)
 }
 
-fn tools(tools: &[Tool<'_>]) -> Result<(), Breach> {
+fn tools(tools: &[Tool<'_>]) -> Result<(), LawBreach> {
     let mut names = HashSet::new();
     for (place, tool) in tools.iter().enumerate() {
         let name = tool.function.name.as_ref();
@@ -249,7 +249,7 @@ fn tools(tools: &[Tool<'_>]) -> Result<(), Breach> {
 }
 
 /// What the model thought comes back, if it does, beside what it said, by the names that this server gave it.
-fn thoughts(request: &Request<'_>) -> Result<(), Breach> {
+fn thoughts(request: &ChatRequest<'_>) -> Result<(), LawBreach> {
     let mut names = Dialect::of(&request.model).reasoning.to_vec();
     names.sort_unstable();
     for (place, message) in request.messages.iter().enumerate() {
@@ -275,7 +275,7 @@ struct History<'m> {
     open: Vec<&'m str>,
 }
 
-fn history(messages: &[Message<'_>]) -> Result<(), Breach> {
+fn history(messages: &[ChatMessage<'_>]) -> Result<(), LawBreach> {
     let mut history = History::default();
     for (place, message) in messages.iter().enumerate() {
         history.message(&format!("messages.{place}"), place, message)?;
@@ -288,7 +288,7 @@ fn history(messages: &[Message<'_>]) -> Result<(), Breach> {
 }
 
 impl<'m> History<'m> {
-    fn message(&mut self, path: &str, place: usize, message: &'m Message<'_>) -> Result<(), Breach> {
+    fn message(&mut self, path: &str, place: usize, message: &'m ChatMessage<'_>) -> Result<(), LawBreach> {
         let role = message.role.as_ref();
         if core::mem::replace(&mut self.tool_last, role == "tool") && role == "user" {
             return breach("user_not_behind_tool", path);
@@ -314,14 +314,14 @@ impl<'m> History<'m> {
     }
 
     /// Before anything else is said, every call is answered.
-    fn answered(&self, path: &str) -> Result<(), Breach> {
+    fn answered(&self, path: &str) -> Result<(), LawBreach> {
         match self.open.first() {
             Some(id) => breach("call_has_result", format!("{path} comes before an answer to call `{id}`")),
             None => Ok(()),
         }
     }
 
-    fn answer(&mut self, path: &str, message: &Message<'_>) -> Result<(), Breach> {
+    fn answer(&mut self, path: &str, message: &ChatMessage<'_>) -> Result<(), LawBreach> {
         let id = message.tool_call_id.as_deref().unwrap_or_default();
         match &message.content {
             Some(content @ Content::Text(_)) => filled(path, "tool", content)?,
@@ -335,7 +335,7 @@ impl<'m> History<'m> {
         Ok(())
     }
 
-    fn calls(&mut self, path: &str, calls: &'m [Call<'_>]) -> Result<(), Breach> {
+    fn calls(&mut self, path: &str, calls: &'m [Call<'_>]) -> Result<(), LawBreach> {
         for (place, call) in calls.iter().enumerate() {
             let path = format!("{path}.tool_calls.{place}");
             if call.id.is_empty() || call.id.len() > 40 || !self.ids.insert(&call.id) {
@@ -354,7 +354,7 @@ impl<'m> History<'m> {
 }
 
 /// Content says something, and a role says only what it may.
-fn filled(path: &str, role: &str, content: &Content<'_>) -> Result<(), Breach> {
+fn filled(path: &str, role: &str, content: &Content<'_>) -> Result<(), LawBreach> {
     let parts = match content {
         Content::Text(text) if text.trim().is_empty() => return breach("text_not_blank", path),
         Content::Text(_) => return Ok(()),
@@ -372,9 +372,9 @@ fn filled(path: &str, role: &str, content: &Content<'_>) -> Result<(), Breach> {
             Part::Text { text } if text.trim().is_empty() => return breach("text_not_blank", path),
             Part::Text { .. } => {}
             _ if role != "user" => return breach("part_of_the_role", format!("{path} of `{role}`")),
-            Part::ImageUrl { image_url } => media::address(&path, &image_url.url, Linked::Picture)?,
+            Part::ImageUrl { image_url } => media::address(&path, &image_url.url, AllowedLink::Picture)?,
             Part::File { file } if file.filename.is_empty() => return breach("file_named", path),
-            Part::File { file } => media::address(&path, &file.file_data, Linked::Document)?,
+            Part::File { file } => media::address(&path, &file.file_data, AllowedLink::Document)?,
         }
     }
     Ok(())
@@ -414,7 +414,7 @@ mod tests {
         let mut request = legal();
         change(&mut request);
         let body = request.to_string();
-        let checked = serde_json::from_str::<Request<'_>>(&body).map_err(|error| error.to_string());
+        let checked = serde_json::from_str::<ChatRequest<'_>>(&body).map_err(|error| error.to_string());
         checked
             .and_then(|request| check(&request).map_err(|breach| breach.law.to_owned()))
             .err()
@@ -491,12 +491,12 @@ mod tests {
     fn a_script_is_found_among_the_texts_of_one_string_and_a_bridge_is_no_answer() {
         let message = |role: &str, content: &str| json!({"role": role, "content": content}).to_string();
         let user = message("user", "Message from dyer:\n\nscript:[{}]\n\nscript:[]");
-        let read: Message<'_> = serde_json::from_str(&user).expect("a message");
+        let read: ChatMessage<'_> = serde_json::from_str(&user).expect("a message");
         assert_eq!(read.texts(), ["Message from dyer:", "script:[{}]", "script:[]"]);
         let said = [("assistant", "so", true), ("assistant", BETWEEN, false), ("user", "so", false)];
         for (role, content, is_answer) in said {
             let written = message(role, content);
-            let read: Message<'_> = serde_json::from_str(&written).expect("a message");
+            let read: ChatMessage<'_> = serde_json::from_str(&written).expect("a message");
             assert_eq!(read.is_answer(), is_answer, "{role}: {content}");
         }
     }

@@ -13,15 +13,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use self::{laws::Request, wire::Dialect};
+use self::{laws::ChatRequest, wire::Dialect};
 use crate::{
     Memory,
-    breach::{Breach, breach},
+    breach::{LawBreach, breach},
     later, next,
     played::played,
-    shapes::Wire,
+    shapes::ShapeWire,
     streamed,
-    wire::{Asked, digest},
+    wire::{AskedAnswer, digest},
 };
 
 /// `POST /v1/chat/completions`.
@@ -36,16 +36,16 @@ pub(crate) async fn completions(
     })
 }
 
-fn answer(memory: &Memory, headers: &HeaderMap, body: &Bytes) -> Result<Response, Breach> {
+fn answer(memory: &Memory, headers: &HeaderMap, body: &Bytes) -> Result<Response, LawBreach> {
     let said = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     if said.and_then(|said| said.strip_prefix("Bearer ")).is_none_or(str::is_empty) {
         return breach("key_header", "there is no header authorization with a Bearer key");
     }
-    if let Some(response) = played(body, Wire::Chat) {
+    if let Some(response) = played(body, ShapeWire::Chat) {
         return Ok(response);
     }
-    let request: Request<'_> = serde_json::from_slice(body)
-        .map_err(|error| Breach { law: "readable", detail: error.to_string() })?;
+    let request: ChatRequest<'_> = serde_json::from_slice(body)
+        .map_err(|error| LawBreach { law: "readable", detail: error.to_string() })?;
     laws::check(&request)?;
     let dialect = Dialect::of(&request.model);
     if dialect.refuses_max_tokens && request.max_tokens.is_some() {
@@ -61,6 +61,7 @@ fn answer(memory: &Memory, headers: &HeaderMap, body: &Bytes) -> Result<Response
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         return Ok(later((status, Json(body)).into_response(), step.retry_after));
     }
-    let asked = Asked { model: &request.model, tokens: request.tokens(), digest: digest(body, usize::MAX) };
+    let asked =
+        AskedAnswer { model: &request.model, tokens: request.tokens(), digest: digest(body, usize::MAX) };
     Ok(streamed(memory, &step, wire::frames(&step, asked, dialect)))
 }

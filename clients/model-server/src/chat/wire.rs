@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    script::Step,
-    wire::{Asked, Frames, digest, split},
+    script::ScriptStep,
+    wire::{AnswerFrames, AskedAnswer, digest, split},
 };
 
 /// How a server streams what all of them mean.
@@ -103,7 +103,7 @@ impl Dialect {
 }
 
 /// The streamed answer of a step.
-pub(crate) fn frames(step: &Step, asked: Asked<'_>, dialect: Dialect) -> Frames {
+pub(crate) fn frames(step: &ScriptStep, asked: AskedAnswer<'_>, dialect: Dialect) -> AnswerFrames {
     let mut deltas = vec![json!({"role": "assistant", "content": ""})];
     if let Some(thinking) = &step.thinking {
         deltas.extend(split(thinking, 2).into_iter().map(|piece| {
@@ -140,21 +140,21 @@ pub(crate) fn frames(step: &Step, asked: Asked<'_>, dialect: Dialect) -> Frames 
     if dialect.says_done {
         frames.push("data: [DONE]\n\n".to_owned());
     }
-    Frames { frames, before_wait: if text.is_empty() { 1 } else { before_wait } }
+    AnswerFrames { frames, before_wait: if text.is_empty() { 1 } else { before_wait } }
 }
 
-fn id(asked: Asked<'_>) -> String {
+fn id(asked: AskedAnswer<'_>) -> String {
     format!("chatcmpl-{:016x}", asked.digest)
 }
 
-fn chunk(asked: Asked<'_>, delta: Value, reason: Value) -> Value {
+fn chunk(asked: AskedAnswer<'_>, delta: Value, reason: Value) -> Value {
     let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason});
     json!({"id": id(asked), "object": "chat.completion.chunk", "created": 1, "model": asked.model,
         "choices": [choice]})
 }
 
 /// Why it ends: the script says it in the words of the Messages API.
-fn reason(step: &Step, dialect: Dialect) -> &str {
+fn reason(step: &ScriptStep, dialect: Dialect) -> &str {
     let called = !step.tools.is_empty();
     match step.stop.as_deref() {
         Some("max_tokens") => "length",
@@ -168,7 +168,7 @@ fn reason(step: &Step, dialect: Dialect) -> &str {
 }
 
 /// The cost: counted, then overlaid by the step's own, which is told in the words of the Messages API.
-fn usage(step: &Step, asked: Asked<'_>, written: usize) -> Value {
+fn usage(step: &ScriptStep, asked: AskedAnswer<'_>, written: usize) -> Value {
     let told = |key: &str, counted: u64| step.usage.get(key).and_then(Value::as_u64).unwrap_or(counted);
     let cached = told("cache_read_input_tokens", 0);
     let input = told("input_tokens", asked.tokens) + cached;
@@ -178,7 +178,7 @@ fn usage(step: &Step, asked: Asked<'_>, written: usize) -> Value {
 }
 
 /// The deltas of the step's calls.
-fn calls(step: &Step, asked: Asked<'_>, dialect: Dialect) -> Vec<Value> {
+fn calls(step: &ScriptStep, asked: AskedAnswer<'_>, dialect: Dialect) -> Vec<Value> {
     let whole = step.tools.iter().map(|call| (call.name.as_str(), json!(call.input).to_string()));
     let broken = step.bad_json_tool.iter().map(|name| (name.as_str(), "{\"path\": \"no".to_owned()));
     let calls = whole.chain(broken);
@@ -225,14 +225,14 @@ fn calls(step: &Step, asked: Asked<'_>, dialect: Dialect) -> Vec<Value> {
 mod tests {
     use super::*;
 
-    const ASKED: Asked<'static> = Asked { model: "m", tokens: 7, digest: 5 };
+    const ASKED: AskedAnswer<'static> = AskedAnswer { model: "m", tokens: 7, digest: 5 };
 
-    fn step(json: Value) -> Step {
+    fn step(json: Value) -> ScriptStep {
         serde_json::from_value(json).expect("a step")
     }
 
     /// The deltas of an answer, its reason and its cost, as far as they are told.
-    fn told(step: &Step, dialect: &str) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
+    fn told(step: &ScriptStep, dialect: &str) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
         let frames = frames(step, ASKED, Dialect::of(dialect)).frames;
         let data = frames.iter().filter_map(|frame| serde_json::from_str(frame.strip_prefix("data: ")?).ok());
         let chunks: Vec<Value> = data.collect();

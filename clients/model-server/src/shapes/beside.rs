@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::chat::{call, delta, finish, frames, text, usage};
 use super::means::{looked, ok};
-use super::shape::{Law, Shape, Wire};
+use super::shape::{ProviderShape, RefusalLaw, ShapeWire};
 use super::{laws, messages};
 
 const A: &str = "{\"q\":\"a\"}";
@@ -174,14 +174,14 @@ fn deepseek_blocks(body: &Value) -> Option<(u16, Value)> {
 const fn row(
     name: &'static str,
     source: &'static str,
-    refuses: Law,
+    refuses: RefusalLaw,
     sends: fn() -> String,
     means: fn() -> Value,
-) -> Shape {
-    Shape { name, source, wire: Wire::Chat, refuses, sends, means }
+) -> ProviderShape {
+    ProviderShape { name, source, wire: ShapeWire::Chat, refuses, sends, means }
 }
 
-pub(super) const ROWS: &[Shape] = &[
+pub(super) const ROWS: &[ProviderShape] = &[
     row(
         "gemini-a-signature-beside-the-call",
         "https://ai.google.dev/gemini-api/docs/thought-signatures",
@@ -275,10 +275,10 @@ pub(super) const ROWS: &[Shape] = &[
         || text("ok"),
         ok,
     ),
-    Shape {
+    ProviderShape {
         name: "deepseek-thinking-in-blocks",
         source: "https://github.com/decolua/9router/issues/2397",
-        wire: Wire::Messages,
+        wire: ShapeWire::Messages,
         refuses: deepseek_blocks,
         sends: || messages::behind(json!({"type": "thinking", "thinking": "hm"})),
         means: || thought("hm"),

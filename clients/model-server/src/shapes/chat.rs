@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::laws;
 use super::means::{failed, lacking, looked, named, ok, said};
-use super::shape::{Law, Shape, Wire};
+use super::shape::{ProviderShape, RefusalLaw, ShapeWire};
 
 const DONE: &str = "data: [DONE]\n\n";
 
@@ -68,21 +68,31 @@ const THOUGHT_ENDS: &str = "hm\n</think>\n\nok";
 const A: &str = "{\"q\":\"a\"}";
 const B: &str = "{\"q\":\"b\"}";
 
-const fn row(name: &'static str, source: &'static str, sends: fn() -> String, means: fn() -> Value) -> Shape {
-    Shape { name, source, wire: Wire::Chat, refuses: laws::none, sends, means }
+const fn row(
+    name: &'static str,
+    source: &'static str,
+    sends: fn() -> String,
+    means: fn() -> Value,
+) -> ProviderShape {
+    ProviderShape { name, source, wire: ShapeWire::Chat, refuses: laws::none, sends, means }
 }
 
 /// A row of what is refused; the answer is a plain one.
-const fn law(name: &'static str, source: &'static str, refuses: Law) -> Shape {
-    Shape { name, source, wire: Wire::Chat, refuses, sends: || text("ok"), means: ok }
+const fn law(name: &'static str, source: &'static str, refuses: RefusalLaw) -> ProviderShape {
+    ProviderShape { name, source, wire: ShapeWire::Chat, refuses, sends: || text("ok"), means: ok }
 }
 
 /// A row of what is refused for good.
-const fn refused(name: &'static str, source: &'static str, refuses: Law, means: fn() -> Value) -> Shape {
-    Shape { means, ..law(name, source, refuses) }
+const fn refused(
+    name: &'static str,
+    source: &'static str,
+    refuses: RefusalLaw,
+    means: fn() -> Value,
+) -> ProviderShape {
+    ProviderShape { means, ..law(name, source, refuses) }
 }
 
-pub(super) const ROWS: &[Shape] = &[
+pub(super) const ROWS: &[ProviderShape] = &[
     row(
         "gemini-calls-without-index",
         "https://github.com/open-webui/computer/issues/224",
@@ -113,7 +123,7 @@ pub(super) const ROWS: &[Shape] = &[
         || frames(&[finish("function_call_filter: MALFORMED_FUNCTION_CALL"), usage()]),
         || failed("cut", "MALFORMED_FUNCTION_CALL"),
     ),
-    Shape {
+    ProviderShape {
         means: || failed("invalid", "Request contains an invalid argument"),
         ..law(
             "gemini-errors-in-a-list",
@@ -180,7 +190,7 @@ pub(super) const ROWS: &[Shape] = &[
         },
         || failed("unavailable", "Provider disconnected"),
     ),
-    Shape {
+    ProviderShape {
         means: || failed("invalid", "Unexpected role 'tool' after role 'user'"),
         ..law("openrouter-raw-errors", "https://github.com/charmbracelet/crush/issues/279", laws::openrouter)
     },
@@ -332,7 +342,7 @@ pub(super) const ROWS: &[Shape] = &[
         },
         ok,
     ),
-    Shape {
+    ProviderShape {
         means: || failed("overloaded", "capacity_exceeded"),
         ..law("groq-no-capacity", "https://console.groq.com/docs/flex-processing", laws::capacity)
     },

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::laws;
 use super::means::{failed, looked, named, ok};
-use super::shape::{Law, Shape, Wire};
+use super::shape::{ProviderShape, RefusalLaw, ShapeWire};
 
 fn events(events: &[Value]) -> String {
     let frame =
@@ -57,20 +57,30 @@ fn one() -> Value {
     looked(&[json!({"q": "a"})], [5, 2])
 }
 
-const fn row(name: &'static str, source: &'static str, sends: fn() -> String, means: fn() -> Value) -> Shape {
-    Shape { name, source, wire: Wire::Messages, refuses: laws::none, sends, means }
+const fn row(
+    name: &'static str,
+    source: &'static str,
+    sends: fn() -> String,
+    means: fn() -> Value,
+) -> ProviderShape {
+    ProviderShape { name, source, wire: ShapeWire::Messages, refuses: laws::none, sends, means }
 }
 
-const fn law(name: &'static str, source: &'static str, refuses: Law) -> Shape {
-    Shape { name, source, wire: Wire::Messages, refuses, sends: plain, means: ok }
+const fn law(name: &'static str, source: &'static str, refuses: RefusalLaw) -> ProviderShape {
+    ProviderShape { name, source, wire: ShapeWire::Messages, refuses, sends: plain, means: ok }
 }
 
 /// A row of what is refused for good.
-const fn refused(name: &'static str, source: &'static str, refuses: Law, means: fn() -> Value) -> Shape {
-    Shape { name, source, wire: Wire::Messages, refuses, sends: plain, means }
+const fn refused(
+    name: &'static str,
+    source: &'static str,
+    refuses: RefusalLaw,
+    means: fn() -> Value,
+) -> ProviderShape {
+    ProviderShape { name, source, wire: ShapeWire::Messages, refuses, sends: plain, means }
 }
 
-pub(super) const ROWS: &[Shape] = &[
+pub(super) const ROWS: &[ProviderShape] = &[
     row(
         "gemini-blocks-without-index",
         "https://github.com/decolua/9router/issues/2218",

@@ -12,15 +12,15 @@ mod messages;
 mod shape;
 
 use shape::PREFIX;
-pub(crate) use shape::{Shape, Wire};
+pub(crate) use shape::{ProviderShape, ShapeWire};
 
 /// All rows.
-pub(crate) fn all() -> impl Iterator<Item = &'static Shape> {
+pub(crate) fn all() -> impl Iterator<Item = &'static ProviderShape> {
     chat::ROWS.iter().chain(messages::ROWS).chain(beside::ROWS)
 }
 
 /// The row that a model's name asks for.
-pub(crate) fn of(model: &str) -> Option<&'static Shape> {
+pub(crate) fn of(model: &str) -> Option<&'static ProviderShape> {
     let name = model.strip_prefix(PREFIX)?;
     all().find(|shape| shape.name == name)
 }

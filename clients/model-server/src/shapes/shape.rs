@@ -4,23 +4,23 @@ use serde_json::{Value, json};
 
 /// Which wire a row is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wire {
+pub(crate) enum ShapeWire {
     Chat,
     Messages,
 }
 
 /// What a provider refuses: the status and the body of the refusal, if it refuses this request.
-pub(crate) type Law = fn(&Value) -> Option<(u16, Value)>;
+pub(crate) type RefusalLaw = fn(&Value) -> Option<(u16, Value)>;
 
 /// A row of the table.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
+pub(crate) struct ProviderShape {
     /// Who, and what.
     pub(crate) name: &'static str,
     /// Where it was documented or reported.
     pub(crate) source: &'static str,
-    pub(crate) wire: Wire,
-    pub(crate) refuses: Law,
+    pub(crate) wire: ShapeWire,
+    pub(crate) refuses: RefusalLaw,
     /// The body of the streamed answer.
     pub(crate) sends: fn() -> String,
     /// What that is to be read as: `thought`, `said`, `calls` (name and input), `stop` and `tokens` (read and
@@ -33,7 +33,7 @@ pub(crate) struct Shape {
 /// The prefix of a model's name that asks for a row.
 pub(super) const PREFIX: &str = "shape-";
 
-impl Shape {
+impl ProviderShape {
     /// The model that asks for it.
     pub(crate) fn model(&self) -> String {
         format!("{PREFIX}{}", self.name)
@@ -42,8 +42,8 @@ impl Shape {
     /// The row without its deeds, to be read.
     pub(crate) fn told(&self) -> Value {
         let wire = match self.wire {
-            Wire::Chat => "chat-completions",
-            Wire::Messages => "messages",
+            ShapeWire::Chat => "chat-completions",
+            ShapeWire::Messages => "messages",
         };
         json!({"model": self.model(), "source": self.source, "wire": wire, "means": (self.means)()})
     }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use engine::{Attempt, CommitError, Committed, Engine, Recalled};
-use kernel::{Change, Input};
+use engine::{CommitError, Committed, Engine, PostAttempt, RecalledAttempts};
+use kernel::{Input, SessionChange};
 use protocol::input::ClientEvent;
-use protocol::parse::Given;
+use protocol::parse::GivenField;
 use protocol::{SessionId, limits};
-use store::{Faults, Store};
+use store::{MemoryFaults, Store};
 
 use crate::support::{
     Act, BEGAN, HOME, World, client, counted, message, until, world, world_over, world_with_clock,
@@ -15,15 +15,20 @@ use crate::support::{
 
 const IDLE: &str = "session.status_idle";
 
-fn first(name: u8) -> Attempt {
-    Attempt::plain([name; 16], false)
+fn first(name: u8) -> PostAttempt {
+    PostAttempt::plain([name; 16], false)
 }
 
-fn again(name: u8) -> Attempt {
-    Attempt::plain([name; 16], true)
+fn again(name: u8) -> PostAttempt {
+    PostAttempt::plain([name; 16], true)
 }
 
-async fn sent(engine: &Engine, session: SessionId, events: Vec<ClientEvent>, attempt: &Attempt) -> Committed {
+async fn sent(
+    engine: &Engine,
+    session: SessionId,
+    events: Vec<ClientEvent>,
+    attempt: &PostAttempt,
+) -> Committed {
     engine.commit_attempt(HOME, session, client(events), Some(attempt)).await.unwrap()
 }
 
@@ -90,9 +95,9 @@ async fn what_was_sent_before_is_found_in_the_log_by_the_next_engine() {
         facts
             .into_iter()
             .filter_map(|fact| match fact.what {
-                kernel::What::Event { event, .. } => Some(event),
-                kernel::What::Note { note: kernel::Note::Queued { event, .. }, .. } => Some(*event),
-                kernel::What::Note { .. } => None,
+                kernel::FactContent::Event { event, .. } => Some(event),
+                kernel::FactContent::Note { note: kernel::Note::Queued { event, .. }, .. } => Some(*event),
+                kernel::FactContent::Note { .. } => None,
             })
             .collect::<Vec<_>>()
     };
@@ -122,11 +127,11 @@ async fn what_was_sent_before_is_found_in_the_log_by_the_next_engine() {
 
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_found_and_one_that_failed_is_made() {
-    let faults = Faults::default();
+    let faults = MemoryFaults::default();
     let world = world(Store::memory_with(faults.clone()), vec![Act::Hang]).await;
     let session = world.open(vec![message("hi")]).await;
     world.puppet.asked.notified().await;
-    let send = |text: &str, attempt: Attempt| {
+    let send = |text: &str, attempt: PostAttempt| {
         let (engine, input) = (world.engine.clone(), client(vec![message(text)]));
         async move { engine.commit_attempt(HOME, session, input, Some(&attempt)).await }
     };
@@ -142,7 +147,7 @@ async fn a_commit_whose_answer_was_lost_is_found_and_one_that_failed_is_made() {
 
 #[tokio::test]
 async fn a_repeat_that_comes_while_the_first_is_decided_is_not_decided_with_it() {
-    let faults = Faults::default();
+    let faults = MemoryFaults::default();
     let world = world(Store::memory_with(faults.clone()), vec![Act::Hang]).await;
     let session = world.open(vec![message("hi")]).await;
     world.puppet.asked.notified().await;
@@ -217,10 +222,10 @@ async fn a_change_is_told_as_it_was_when_it_was_made() {
     let world = world(Store::memory(), vec![]).await;
     let session = world.open(vec![]).await;
     let rename = |title: &str| {
-        Input::Update(Change {
-            title: Given::Value(title.into()),
-            metadata: Given::Absent,
-            tools: Given::Absent,
+        Input::Update(SessionChange {
+            title: GivenField::Value(title.into()),
+            metadata: GivenField::Absent,
+            tools: GivenField::Absent,
         })
     };
     let first_told =
@@ -238,12 +243,18 @@ async fn a_key_leads_to_its_commit_and_to_no_other_request() {
     let store = Store::memory();
     let world = world(store.clone(), vec![Act::Say(&["x"])]).await;
     let session = world.open(vec![]).await;
-    let mut attempt = Attempt::keyed([1; 16], [2; 16]);
-    assert_eq!(world.engine.recall(&mut attempt).await.unwrap(), Recalled::Nothing);
+    let mut attempt = PostAttempt::keyed([1; 16], [2; 16]);
+    assert_eq!(world.engine.recall(&mut attempt).await.unwrap(), RecalledAttempts::Nothing);
     let made = sent(&world.engine, session, vec![message("one")], &attempt).await;
-    assert_eq!(world.engine.recall(&mut Attempt::keyed([1; 16], [3; 16])).await.unwrap(), Recalled::Another);
-    assert_eq!(world.engine.recall(&mut Attempt::keyed([3; 16], [2; 16])).await.unwrap(), Recalled::Nothing);
-    assert_eq!(world.engine.recall(&mut attempt).await.unwrap(), Recalled::Commit);
+    assert_eq!(
+        world.engine.recall(&mut PostAttempt::keyed([1; 16], [3; 16])).await.unwrap(),
+        RecalledAttempts::Another
+    );
+    assert_eq!(
+        world.engine.recall(&mut PostAttempt::keyed([3; 16], [2; 16])).await.unwrap(),
+        RecalledAttempts::Nothing
+    );
+    assert_eq!(world.engine.recall(&mut attempt).await.unwrap(), RecalledAttempts::Commit);
     assert_eq!(sent(&world.engine, session, vec![message("one")], &attempt).await.accepted, made.accepted);
     assert_eq!(said(&world, session).await, 1);
 }

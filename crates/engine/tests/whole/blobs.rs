@@ -5,22 +5,22 @@ use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use protocol::{
-    SessionId, Stamp,
-    content::{Block, Source},
+    SessionId, Timestamp,
+    content::{ContentBlock, MediaSource},
     event::{Body, Event},
     limits,
-    prompt::Part,
+    prompt::MessagePart,
 };
 use sha2::{Digest, Sha256};
-use store::{Append, Faults, Owner, PINS_COMPLETE, Pin, Store, Write};
+use store::{BatchWrite, BlobOwner, BlobPin, LogAppend, MemoryFaults, PINS_COMPLETE, Store};
 
 use crate::support::*;
 
 const IDLE: &str = "session.status_idle";
 
-fn picture(byte: u8) -> Block {
+fn picture(byte: u8) -> ContentBlock {
     let data = BASE64_STANDARD.encode([byte; 300]);
-    Block::Image { source: Source::Base64 { data, media_type: "image/png".into() } }
+    ContentBlock::Image { source: MediaSource::Base64 { data, media_type: "image/png".into() } }
 }
 
 fn name(byte: u8) -> [u8; 32] {
@@ -40,7 +40,7 @@ async fn turn(world: &World, session: SessionId) {
     until(&mut feed, IDLE).await;
 }
 
-fn results(events: &[Arc<Event>]) -> Vec<Vec<Block>> {
+fn results(events: &[Arc<Event>]) -> Vec<Vec<ContentBlock>> {
     let result = |event: &Arc<Event>| {
         let Body::AgentToolResult { content, .. } = &event.body else { return None };
         content.clone()
@@ -49,7 +49,7 @@ fn results(events: &[Arc<Event>]) -> Vec<Vec<Block>> {
 }
 
 async fn pinned(store: &Store, session: SessionId) -> u64 {
-    store.pinned(Owner::session(session)).await.unwrap()
+    store.pinned(BlobOwner::session(session)).await.unwrap()
 }
 
 async fn holds(store: &Store, byte: u8) -> bool {
@@ -58,7 +58,7 @@ async fn holds(store: &Store, byte: u8) -> bool {
 
 #[tokio::test]
 async fn a_damaged_picture_is_worked_round_by_every_reader() {
-    let faults = Faults::default();
+    let faults = MemoryFaults::default();
     let world = gallery(Store::memory_with(faults.clone()), &[1]).await;
     let session = world.open(vec![]).await;
     turn(&world, session).await;
@@ -68,29 +68,32 @@ async fn a_damaged_picture_is_worked_round_by_every_reader() {
     faults.damage_blob(name(1));
     let words =
         "[The picture that was read here is damaged on the server's disk. Read it again if it is needed.]";
-    let told = [vec![Block::text(words)]];
+    let told = [vec![ContentBlock::text(words)]];
     assert_eq!(results(&world.list(session).await), told);
     let previews = engine::Previews::default();
     let mut resumed = world.engine.follow(HOME, session, None, Some(first), previews).await.unwrap();
     assert_eq!(results(&events(&until(&mut resumed, IDLE).await)), told);
     turn(&world, session).await;
     let shown = world.puppet.prompts.lock().unwrap().last().unwrap().messages[2].parts.clone();
-    assert_eq!(shown, [Part::ToolResult { id: "toolu_1".into(), content: told[0].clone(), is_error: false }]);
+    assert_eq!(
+        shown,
+        [MessagePart::ToolResult { id: "toolu_1".into(), content: told[0].clone(), is_error: false }]
+    );
 }
 
 #[tokio::test]
 async fn beyond_its_bound_a_session_keeps_no_more_pictures() {
     let world = gallery(Store::memory(), &[1, 2]).await;
     let session = world.open(vec![]).await;
-    let owner = Owner::session(session);
-    let most = Pin { blob: [9; 32], owner, bytes: limits::BLOB_BYTES_PER_SESSION - 300 };
-    world.store.commit(vec![Write::Pin(most)]).await.unwrap();
+    let owner = BlobOwner::session(session);
+    let most = BlobPin { blob: [9; 32], owner, bytes: limits::BLOB_BYTES_PER_SESSION - 300 };
+    world.store.commit(vec![BatchWrite::Pin(most)]).await.unwrap();
     turn(&world, session).await;
     assert_eq!(pinned(&world.store, session).await, limits::BLOB_BYTES_PER_SESSION);
     turn(&world, session).await;
     let shown = results(&world.list(session).await);
     assert_eq!(shown[0], [picture(1)]);
-    let Block::Text { text } = &shown[1][0] else { panic!("{shown:?}") };
+    let ContentBlock::Text { text } = &shown[1][0] else { panic!("{shown:?}") };
     assert!(text.contains("1 GiB") && text.contains("new session"), "{text}");
     assert_eq!(pinned(&world.store, session).await, limits::BLOB_BYTES_PER_SESSION);
     assert!(!holds(&world.store, 2).await, "it was kept all the same");
@@ -126,16 +129,16 @@ async fn what_logs_of_an_older_version_name_is_pinned_before_anything_is_swept()
     let rows = first.store.read(session, 0, usize::MAX).await.unwrap();
     for row in rows {
         let position = row.first + u64::from(row.count);
-        let head = store::Head { position, ..head.clone() };
-        let store::Row { first, count, at, body, receipt } = row;
-        let append = Append { session, first, count, at, body, receipt, head };
-        older.commit(vec![Write::Append(append)]).await.unwrap();
+        let head = store::SessionHead { position, ..head.clone() };
+        let store::LogRow { first, count, at, body, receipt } = row;
+        let append = LogAppend { session, first, count, at, body, receipt, head };
+        older.commit(vec![BatchWrite::Append(append)]).await.unwrap();
     }
     for byte in [1, 2] {
         drop(older.put(vec![byte; 300]).await.unwrap());
     }
     assert_eq!(pinned(&older, session).await, 0);
-    let later = older.sweep(Stamp::from_micros(i64::MAX), Duration::ZERO).await.unwrap();
+    let later = older.sweep(Timestamp::from_micros(i64::MAX), Duration::ZERO).await.unwrap();
     assert_eq!(later.blobs, 0, "swept before the pins are made");
 
     let second = world(older.clone(), vec![]).await;

@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use engine::{CommitError, Fault, NewSession};
+use engine::{CommitError, EngineFault, NewSession};
 use kernel::Input;
 use protocol::{EnvironmentId, input::ClientEvent};
-use store::{Append, Document, Faults, Head, Kind, Store, Write};
+use store::{BatchWrite, DocumentKind, LogAppend, MemoryFaults, SessionHead, Store, StoredDocument};
 
 use crate::support::*;
 
 const IDLE: &str = "session.status_idle";
 
 fn is_short<T>(outcome: &Result<T, CommitError>) -> bool {
-    matches!(outcome, Err(CommitError::Fault(Fault::Store(store::Fault::Short { .. }))))
+    matches!(outcome, Err(CommitError::Fault(EngineFault::Store(store::StoreFault::Short { .. }))))
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_little_room_is_left_what_was_begun_ends_and_nothing_new_is_taken() {
-    let faults = Faults::default();
+    let faults = MemoryFaults::default();
     let acts = vec![Act::Call("bash"), Act::Say(&["done"]), Act::Hang];
     let world = world_with_hands(Store::memory_with(faults.clone()), acts, vec![Touch::Hold("held")]).await;
     let (session, busy) = (world.open(vec![]).await, world.open(vec![]).await);
@@ -65,7 +65,7 @@ async fn where_little_memory_is_left_nothing_large_is_taken_and_all_else_is() {
     world.glove.memory_is_short.store(true, Ordering::Relaxed);
     let large = "x".repeat(protocol::limits::LARGE_INPUT_BYTES);
     let sent = world.engine.commit(HOME, session, client(vec![message(&large)])).await;
-    assert!(matches!(sent, Err(CommitError::Fault(Fault::Memory))), "{sent:?}");
+    assert!(matches!(sent, Err(CommitError::Fault(EngineFault::Memory))), "{sent:?}");
     world.send(session, vec![message("small")]).await;
     until(&mut feed, IDLE).await;
     world.glove.memory_is_short.store(false, Ordering::Relaxed);
@@ -75,10 +75,10 @@ async fn where_little_memory_is_left_nothing_large_is_taken_and_all_else_is() {
 
 #[tokio::test]
 async fn documents_are_archived_and_dropped_where_none_can_be_made() {
-    let faults = Faults::default();
+    let faults = MemoryFaults::default();
     let world = world(Store::memory_with(faults.clone()), vec![]).await;
-    let document = |id, revision| Document {
-        kind: Kind::new("agent"),
+    let document = |id, revision| StoredDocument {
+        kind: DocumentKind::new("agent"),
         id,
         revision,
         version: 1,
@@ -90,16 +90,20 @@ async fn documents_are_archived_and_dropped_where_none_can_be_made() {
         updated_at: BEGAN,
         archived_at: None,
     };
-    world.engine.keep(vec![Write::Create(document(1, 1)), Write::Create(document(2, 1))]).await.unwrap();
+    world
+        .engine
+        .keep(vec![BatchWrite::Create(document(1, 1)), BatchWrite::Create(document(2, 1))])
+        .await
+        .unwrap();
     faults.shorten_disk(true);
-    for write in [Write::Create(document(3, 1)), Write::Revise(document(1, 2))] {
+    for write in [BatchWrite::Create(document(3, 1)), BatchWrite::Revise(document(1, 2))] {
         let refused = world.engine.keep(vec![write]).await;
-        let short = matches!(refused, Err(store::CommitError::Fault(store::Fault::Short { .. })));
+        let short = matches!(refused, Err(store::BatchError::Fault(store::StoreFault::Short { .. })));
         assert!(short, "{refused:?}");
     }
-    let archived = Document { archived_at: Some(BEGAN), ..document(1, 2) };
-    world.engine.keep(vec![Write::Revise(archived)]).await.unwrap();
-    let drop = Write::Drop { workspace: HOME, kind: Kind::new("agent"), id: 2 };
+    let archived = StoredDocument { archived_at: Some(BEGAN), ..document(1, 2) };
+    world.engine.keep(vec![BatchWrite::Revise(archived)]).await.unwrap();
+    let drop = BatchWrite::Drop { workspace: HOME, kind: DocumentKind::new("agent"), id: 2 };
     world.engine.keep(vec![drop]).await.unwrap();
 }
 
@@ -111,10 +115,10 @@ async fn a_session_that_cannot_be_read_rests_and_is_deleted_all_the_same() {
     before.engine.stop().await;
     let head = store.head_of(session).await.unwrap().unwrap();
     let first = head.position;
-    let head = Head { position: first + 1, ..head };
+    let head = SessionHead { position: first + 1, ..head };
     let body = b"no facts".to_vec();
-    let damaged = Append { session, first, count: 1, at: BEGAN, body, receipt: None, head };
-    store.commit(vec![Write::Append(damaged)]).await.unwrap();
+    let damaged = LogAppend { session, first, count: 1, at: BEGAN, body, receipt: None, head };
+    store.commit(vec![BatchWrite::Append(damaged)]).await.unwrap();
 
     let world = world(store, vec![]).await;
     let mut feed = world.follow(session).await;

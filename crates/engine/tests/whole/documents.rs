@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 
-use engine::{DocumentError, DocumentList, Errand};
+use engine::{DocumentChange, DocumentError, DocumentList};
 use kernel::rules::{
-    Refused,
-    document::{self, Document, Parent},
+    DocumentRefusal,
+    document::{self, DocumentParent, DocumentRules},
 };
 use protocol::{
-    Invalid, Stamp, WorkspaceId,
+    Invalid, Timestamp, WorkspaceId,
     id::{self, Id},
     resource::Resource,
 };
@@ -18,7 +18,7 @@ use store::Store;
 use crate::support::{BEGAN, HOME, World, world};
 
 const ELSEWHERE: WorkspaceId = WorkspaceId::from_bits(77);
-const ERRAND: Errand<'static> = Errand { workspace: HOME, attempt: None };
+const ERRAND: DocumentChange<'static> = DocumentChange { workspace: HOME, attempt: None };
 
 /// A document that is there for these tests alone; `SHELF` says of which kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,8 +26,8 @@ struct Paper<const SHELF: bool> {
     id: Id<id::File>,
     version: u64,
     on: Option<Id<id::File>>,
-    updated_at: Stamp,
-    archived_at: Option<Stamp>,
+    updated_at: Timestamp,
+    archived_at: Option<Timestamp>,
 }
 
 /// What others are below.
@@ -50,32 +50,32 @@ impl<const SHELF: bool> Resource for Paper<SHELF> {
         self.id
     }
 
-    fn created_at(&self) -> Stamp {
+    fn created_at(&self) -> Timestamp {
         BEGAN
     }
 
-    fn updated_at(&self) -> Stamp {
+    fn updated_at(&self) -> Timestamp {
         self.updated_at
     }
 
-    fn archived_at(&self) -> Option<Stamp> {
+    fn archived_at(&self) -> Option<Timestamp> {
         self.archived_at
     }
 
-    fn times(&mut self) -> (&mut Stamp, &mut Option<Stamp>) {
+    fn times(&mut self) -> (&mut Timestamp, &mut Option<Timestamp>) {
         (&mut self.updated_at, &mut self.archived_at)
     }
 }
 
-impl<const SHELF: bool> Document for Paper<SHELF> {
+impl<const SHELF: bool> DocumentRules for Paper<SHELF> {
     const DELETED: Option<&'static str> = Some("paper_deleted");
 
     fn version(&self) -> Option<u64> {
         (!SHELF).then_some(self.version)
     }
 
-    fn parent(&self) -> Option<Parent> {
-        self.on.map(Parent::of::<Shelf>)
+    fn parent(&self) -> Option<DocumentParent> {
+        self.on.map(DocumentParent::of::<Shelf>)
     }
 }
 
@@ -95,7 +95,7 @@ impl World {
     /// The books on a shelf, newest first.
     async fn books(&self, shelf: u128) -> Vec<Book> {
         let list = DocumentList {
-            parent: Some(Parent::of::<Shelf>(Id::from_bits(shelf))),
+            parent: Some(DocumentParent::of::<Shelf>(Id::from_bits(shelf))),
             created_gte: None,
             created_lte: None,
             include_archived: false,
@@ -121,7 +121,7 @@ async fn what_is_below_a_document_goes_with_it_and_nothing_else_does() {
     }
     assert_eq!(world.books(1).await, [Book::new(12, Some(1)), Book::new(11, Some(1))]);
     // Nobody else's: neither seen, nor removed, nor filled.
-    let other = Errand { workspace: ELSEWHERE, ..ERRAND };
+    let other = DocumentChange { workspace: ELSEWHERE, ..ERRAND };
     let removed = world.engine.delete_document::<Shelf>(other, Id::from_bits(1)).await;
     assert_eq!(removed, Err(missing::<true>(1)));
     let filled = world.engine.create_document(other, &Book::new(13, Some(1))).await;
@@ -180,7 +180,7 @@ async fn a_change_that_makes_a_new_version_does_not_undo_an_archive_that_came_in
         let engine = &world.engine;
         async move {
             if book.archived_at.is_some() {
-                return Err(DocumentError::Refused(Refused::from(book.archived())));
+                return Err(DocumentError::Refused(DocumentRefusal::from(book.archived())));
             }
             // An archive is no new version.
             engine.archive_document::<Book>(ERRAND, id).await?;

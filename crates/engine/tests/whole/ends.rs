@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{CommitError, Fault};
+use engine::{CommitError, EngineFault};
 use protocol::event::{Body, Event};
 use store::Store;
 
@@ -45,7 +45,7 @@ async fn a_session_whose_follower_panics_goes_on_and_runs_nothing_twice() {
         content.clone()
     };
     let results: Vec<_> = shown.iter().filter_map(result).collect();
-    assert_eq!(results, [vec![protocol::content::Block::text(UNKNOWN)]]);
+    assert_eq!(results, [vec![protocol::content::ContentBlock::text(UNKNOWN)]]);
     assert_eq!(world.glove.calls.lock().unwrap().len(), 1);
     world.send(session, vec![message("again")]).await;
     until(&mut feed, IDLE).await;
@@ -72,7 +72,7 @@ async fn a_session_whose_commits_panic_answers_with_a_fault_and_goes_on() {
     let mut feed = world.follow(session).await;
     world.engine.ends().end("session-commits");
     let refused = world.engine.commit(HOME, session, client(vec![message("lost")])).await;
-    assert_eq!(refused, Err(CommitError::Fault(Fault::Died)));
+    assert_eq!(refused, Err(CommitError::Fault(EngineFault::Died)));
     world.send(session, vec![message("hi")]).await;
     let told = names(&until(&mut feed, IDLE).await);
     // The caller was told that nobody knows what became of the first: it may have been on its way to the

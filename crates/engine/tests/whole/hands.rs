@@ -5,22 +5,22 @@ use std::time::Duration;
 
 use protocol::{
     EventId,
-    content::{Block, Source},
-    event::{Body, Event, Verdict},
+    content::{ContentBlock, MediaSource},
+    event::{Body, ConfirmationVerdict, Event},
     input::ClientEvent,
     limits,
-    prompt::Part,
-    tool::Builtin,
+    prompt::MessagePart,
+    tool::BuiltinName,
 };
 use store::Store;
 use tokio::time::Instant;
-use tools::Call;
+use tools::ToolCall;
 
 use crate::support::*;
 
 const IDLE: &str = "session.status_idle";
 
-fn results(events: &[Arc<Event>]) -> Vec<(Vec<Block>, bool)> {
+fn results(events: &[Arc<Event>]) -> Vec<(Vec<ContentBlock>, bool)> {
     let result = |event: &Arc<Event>| {
         let Body::AgentToolResult { content, is_error, .. } = &event.body else { return None };
         Some((content.clone()?, (*is_error)?))
@@ -33,8 +33,8 @@ fn uses(events: &[Arc<Event>]) -> Vec<EventId> {
     events.iter().filter(made).map(|event| event.id).collect()
 }
 
-fn said(text: &str, is_error: bool) -> (Vec<Block>, bool) {
-    (vec![Block::text(text)], is_error)
+fn said(text: &str, is_error: bool) -> (Vec<ContentBlock>, bool) {
+    (vec![ContentBlock::text(text)], is_error)
 }
 
 #[tokio::test]
@@ -47,11 +47,15 @@ async fn a_tool_gets_the_call_of_the_log_and_the_model_gets_what_it_gave() {
 
     let thread = world.engine.threads(HOME, session).await.unwrap().unwrap()[0].id;
     let event = uses(&shown)[0];
-    let call = Call { session, thread, event, tool: Builtin::Bash, input: protocol::Object::new() };
+    let call = ToolCall { session, thread, event, tool: BuiltinName::Bash, input: protocol::Object::new() };
     assert_eq!(*world.glove.calls.lock().unwrap(), [call]);
     assert_eq!(results(&shown), [said("ok", false)]);
     let prompts = world.puppet.prompts.lock().unwrap();
-    let result = Part::ToolResult { id: "toolu_1".into(), content: vec![Block::text("ok")], is_error: false };
+    let result = MessagePart::ToolResult {
+        id: "toolu_1".into(),
+        content: vec![ContentBlock::text("ok")],
+        is_error: false,
+    };
     assert_eq!(prompts[1].messages[2].parts, [result]);
     let offered: Vec<_> = prompts[0].tools.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(offered, ["look_up", "bash", "edit", "read", "write", "glob", "grep"]);
@@ -60,8 +64,8 @@ async fn a_tool_gets_the_call_of_the_log_and_the_model_gets_what_it_gave() {
 #[tokio::test]
 async fn a_picture_stands_beside_the_log_and_whole_before_every_reader() {
     let data = "aGVk".repeat(20);
-    let source = Source::Base64 { data: data.clone(), media_type: "image/png".into() };
-    let picture = Block::Image { source };
+    let source = MediaSource::Base64 { data: data.clone(), media_type: "image/png".into() };
+    let picture = ContentBlock::Image { source };
     let touches = vec![Touch::Give(vec![picture.clone()])];
     let world = world_with_hands(Store::memory(), vec![Act::Call("read")], touches).await;
     let session = world.open(vec![]).await;
@@ -78,7 +82,7 @@ async fn a_picture_stands_beside_the_log_and_whole_before_every_reader() {
         .await
         .unwrap();
     assert_eq!(results(&events(&until(&mut resumed, IDLE).await)), whole);
-    let result = Part::ToolResult { id: "toolu_1".into(), content: vec![picture], is_error: false };
+    let result = MessagePart::ToolResult { id: "toolu_1".into(), content: vec![picture], is_error: false };
     assert_eq!(world.puppet.prompts.lock().unwrap()[1].messages[2].parts, [result]);
     let rows = world.store.read(session, 0, 1 << 20).await.unwrap();
     assert!(rows.iter().all(|row| !String::from_utf8_lossy(&row.body).contains(&data)));
@@ -111,17 +115,18 @@ async fn what_a_person_allows_runs_and_what_is_denied_does_not() {
         verdict,
         deny_message: message.map(Into::into),
     };
-    let echo = world.send(session, vec![verdict(calls[0], Verdict::Deny, Some("not here"))]).await;
+    let echo =
+        world.send(session, vec![verdict(calls[0], ConfirmationVerdict::Deny, Some("not here"))]).await;
     assert_eq!(echo.len(), 1);
     until(&mut feed, IDLE).await;
     assert!(world.glove.calls.lock().unwrap().is_empty());
-    world.send(session, vec![verdict(calls[1], Verdict::Allow, None)]).await;
+    world.send(session, vec![verdict(calls[1], ConfirmationVerdict::Allow, None)]).await;
     let shown = events(&until(&mut feed, IDLE).await);
     let denied = said("Permission to use write has been rejected. Rejection message: not here", true);
     assert_eq!(results(&shown), [denied, said("ok", false)]);
     assert_eq!(world.glove.calls.lock().unwrap()[0].event, calls[1]);
 
-    let again = world.send(session, vec![verdict(calls[0], Verdict::Allow, None)]).await;
+    let again = world.send(session, vec![verdict(calls[0], ConfirmationVerdict::Allow, None)]).await;
     assert_eq!(again.len(), 1, "an answered call's verdict is found in the log and recorded");
     assert_eq!(world.glove.calls.lock().unwrap().len(), 1);
 }
@@ -161,7 +166,7 @@ async fn after_a_crash_a_bash_is_unknown_and_what_reads_runs_again() {
     let unknown = "The server stopped while this ran; its outcome is unknown. Check before you repeat it.";
     assert_eq!(results(&second.list(session).await), [said(unknown, true), said("ok", false)]);
     let ran: Vec<_> = second.glove.calls.lock().unwrap().iter().map(|call| call.tool).collect();
-    assert_eq!(ran, [Builtin::Read]);
+    assert_eq!(ran, [BuiltinName::Read]);
 }
 
 #[tokio::test]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::*;
-use engine::{Feed, Frame, PreviewKind, Previews};
+use engine::{Feed, FeedFrame, PreviewKind, Previews};
 use futures_util::{FutureExt as _, future::join_all};
-use protocol::{content::Block, event::Body, limits};
+use protocol::{content::ContentBlock, event::Body, limits};
 use store::Store;
 
 const IDLE: &str = "session.status_idle";
@@ -19,10 +19,10 @@ fn messages(count: usize, bytes: usize) -> Vec<protocol::input::ClientEvent> {
 }
 
 /// The number of a message that was processed.
-fn number(frame: &Frame) -> Option<usize> {
-    let Frame::Event(event) = frame else { return None };
+fn number(frame: &FeedFrame) -> Option<usize> {
+    let FeedFrame::Event(event) = frame else { return None };
     let Body::UserMessage { content } = &event.body else { return None };
-    let [Block::Text { text }] = content.as_slice() else { return None };
+    let [ContentBlock::Text { text }] = content.as_slice() else { return None };
     text.split(' ').next()?.parse().ok()
 }
 
@@ -75,9 +75,11 @@ async fn a_large_commit_is_shown_piece_by_piece_and_read_once_for_all() {
     for place in 0..MESSAGES {
         for feed in &mut feeds {
             let frame = feed.next().await.unwrap().unwrap();
-            let Frame::Queued(event) = frame else { panic!("{frame:?}") };
+            let FeedFrame::Queued(event) = frame else { panic!("{frame:?}") };
             let Body::UserMessage { content } = &event.body else { panic!("{event:?}") };
-            assert!(matches!(&content[0], Block::Text { text } if text.starts_with(&format!("{place} "))));
+            assert!(
+                matches!(&content[0], ContentBlock::Text { text } if text.starts_with(&format!("{place} ")))
+            );
             assert!(feed.waiting_bytes() <= HALF, "{}", feed.waiting_bytes());
         }
         let shared = world.engine.memory().reading_bytes;
@@ -100,7 +102,7 @@ async fn readers_who_come_together_do_not_each_read_a_large_commit() {
     world.send(session, messages(1, 2_000_000)).await;
     let frames = join_all(feeds.iter_mut().map(Feed::next)).await;
     let events = frames.into_iter().map(|frame| match frame {
-        Ok(Some(Frame::Queued(event) | Frame::Event(event))) => Arc::as_ptr(&event).addr(),
+        Ok(Some(FeedFrame::Queued(event) | FeedFrame::Event(event))) => Arc::as_ptr(&event).addr(),
         other => panic!("{other:?}"),
     });
     // Two may have their turn at once.
@@ -122,7 +124,9 @@ async fn nothing_is_kept_of_an_event_that_a_reader_gives_back_and_it_comes_again
     for event in &sent {
         let mut kept = None;
         for _ in 0..3 {
-            let Some(Frame::Queued(again)) = feed.next().await.unwrap() else { panic!("no queued event") };
+            let Some(FeedFrame::Queued(again)) = feed.next().await.unwrap() else {
+                panic!("no queued event")
+            };
             assert_eq!(*again, *event);
             assert!(feed.told_of_much());
             let before = kept.replace(Arc::downgrade(&again));
@@ -132,7 +136,7 @@ async fn nothing_is_kept_of_an_event_that_a_reader_gives_back_and_it_comes_again
             assert_eq!(feed.waiting_bytes(), 0);
             tokio::time::sleep(Duration::from_secs(5)).await;
         }
-        assert!(matches!(feed.next().await.unwrap(), Some(Frame::Queued(again)) if *again == *event));
+        assert!(matches!(feed.next().await.unwrap(), Some(FeedFrame::Queued(again)) if *again == *event));
     }
     assert!(feed.next().now_or_never().is_none(), "none comes twice");
 }
@@ -144,12 +148,12 @@ async fn a_large_commit_in_the_middle_of_an_answer_sheds_no_preview() {
     let previews = Previews { message: true, thinking: false };
     let mut feed = world.engine.follow(HOME, session, None, None, previews).await.unwrap();
     world.send(session, vec![message("hi")]).await;
-    while !matches!(feed.next().await.unwrap(), Some(Frame::Delta { .. })) {}
+    while !matches!(feed.next().await.unwrap(), Some(FeedFrame::Delta { .. })) {}
     world.send(session, messages(1, 200_000)).await;
-    assert!(matches!(feed.next().await.unwrap(), Some(Frame::Queued(_))));
+    assert!(matches!(feed.next().await.unwrap(), Some(FeedFrame::Queued(_))));
     world.puppet.go.notify_one();
     let frame = feed.next().await.unwrap();
-    assert!(matches!(&frame, Some(Frame::Delta { text, .. }) if &**text == "two"), "{frame:?}");
+    assert!(matches!(&frame, Some(FeedFrame::Delta { text, .. }) if &**text == "two"), "{frame:?}");
 }
 
 #[tokio::test]
@@ -158,7 +162,7 @@ async fn who_comes_in_the_middle_of_a_request_is_shown_what_begins_from_then_on(
     let session = world.open(vec![]).await;
     let mut early = world.follow(session).await;
     let sent = world.send(session, vec![message("hi")]).await;
-    while !matches!(early.next().await.unwrap(), Some(Frame::Delta { .. })) {}
+    while !matches!(early.next().await.unwrap(), Some(FeedFrame::Delta { .. })) {}
     let thread = world.engine.threads(HOME, session).await.unwrap().unwrap()[0].id;
     let previews = Previews { message: true, thinking: true };
     let mut late = Vec::new();
@@ -171,14 +175,14 @@ async fn who_comes_in_the_middle_of_a_request_is_shown_what_begins_from_then_on(
     world.puppet.go.notify_one();
     for (place, mut feed) in late.into_iter().enumerate() {
         let frames = until(&mut feed, "span.model_request_end").await;
-        let shown = frames.iter().filter(|frame| !matches!(frame, Frame::Event(_))).cloned();
+        let shown = frames.iter().filter(|frame| !matches!(frame, FeedFrame::Event(_))).cloned();
         let said: Vec<_> = events(&frames);
         let id = |name: &str| said.iter().rfind(|event| event.body.name() == name).unwrap().id;
         let (thought, message) = (id("agent.thinking"), id("agent.message"));
         let expected = vec![
-            Frame::Start { event: thought, kind: PreviewKind::Thinking },
-            Frame::Start { event: message, kind: PreviewKind::Message },
-            Frame::Delta { event: message, index: 0, text: "two".into() },
+            FeedFrame::Start { event: thought, kind: PreviewKind::Thinking },
+            FeedFrame::Start { event: message, kind: PreviewKind::Message },
+            FeedFrame::Delta { event: message, index: 0, text: "two".into() },
         ];
         assert_eq!(shown.collect::<Vec<_>>(), expected, "{place}: {:?}", names(&frames));
     }
@@ -197,7 +201,7 @@ async fn who_comes_in_the_middle_of_a_request_is_shown_nothing_of_it_behind_its_
     world.puppet.asked.notified().await;
     world.puppet.go.notify_one();
     for frame in until(&mut late, "span.model_request_end").await {
-        if let Frame::Delta { text, .. } = frame {
+        if let FeedFrame::Delta { text, .. } = frame {
             shown.push_str(&text);
         }
     }
@@ -213,7 +217,7 @@ async fn no_delta_follows_one_that_was_shed() {
     let session = world.open(vec![]).await;
     let mut feed = world.follow(session).await;
     world.send(session, vec![message("hi")]).await;
-    while !matches!(feed.next().await.unwrap(), Some(Frame::Delta { .. })) {}
+    while !matches!(feed.next().await.unwrap(), Some(FeedFrame::Delta { .. })) {}
     world.puppet.go.notify_one();
     for _ in 0..20 {
         tokio::task::yield_now().await;

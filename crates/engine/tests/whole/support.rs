@@ -6,32 +6,35 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use engine::{Clock, Dice, Engine, EventQuery, Feed, Frame, NewSession, Order, Parts, Previews, Range};
+use engine::{
+    Clock, Engine, EngineParts, EntropySource, EventQuery, Feed, FeedFrame, ListOrder, NewSession, Previews,
+    TimeRange,
+};
 use futures_util::future::BoxFuture;
 use kernel::Input;
-use models::Oracle;
+use models::ModelClient;
 use protocol::{
-    Object, SessionId, Stamp, WorkspaceId,
+    Object, SessionId, Timestamp, WorkspaceId,
     agent::{AgentDefinition, ExecutionIdentity, SessionAgent},
-    content::Block,
+    content::ContentBlock,
     event::Event,
     input::ClientEvent,
     model::ModelConfig,
     prompt::{
-        Answer, AnswerBlock, AnswerStop, Beside, Delta, DeltaKind, Failure, FailureClass, Opaque, Origin,
-        Prompt, Toolbox,
+        AnswerBlock, AnswerDelta, AnswerOrigin, AnswerStop, DeltaKind, FailureClass, ModelAnswer,
+        ModelFailure, OpaqueState, Prompt, ProviderMember, Toolbox,
     },
-    routes::Provider,
+    routes::RouteProvider,
     routes::{Route, Routes},
-    tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset},
-    usage::Tokens,
+    tool::{AgentTool, BuiltinName, CustomTool, PermissionPolicy, ToolConfig, ToolDefault, Toolset},
+    usage::RequestTokens,
 };
 use store::Store;
 use tokio::sync::Notify;
-use tools::{Begin, Call, Hands, Outcome};
+use tools::{BeginCall, ToolCall, ToolOutcome, ToolRunner};
 
 pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
-pub(crate) const BEGAN: Stamp = Stamp::from_micros(1_800_000_000_000_000);
+pub(crate) const BEGAN: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 
 /// One thing the model does when it is asked.
 #[derive(Debug)]
@@ -81,26 +84,26 @@ fn mused(first: &str, second: &str) -> Vec<AnswerBlock> {
     vec![said(first), thought, said(second)]
 }
 
-impl Oracle for Puppet {
+impl ModelClient for Puppet {
     fn ask<'a>(
         &'a self,
         prompt: &'a Prompt,
-        deltas: &'a mut (dyn FnMut(Delta) + Send),
-    ) -> BoxFuture<'a, Result<Answer, Failure>> {
+        deltas: &'a mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> BoxFuture<'a, Result<ModelAnswer, ModelFailure>> {
         self.prompts.lock().unwrap().push(prompt.clone());
         self.asked.notify_one();
         let act = self.acts.lock().unwrap().pop_front().unwrap_or(Act::Say(&["ok"]));
         Box::pin(async move {
-            let tokens = Tokens { input: 10, output: 2, ..Tokens::default() };
-            let answer = |blocks, stop| Ok(Answer { blocks, stop, tokens, opaque: None });
+            let tokens = RequestTokens { input: 10, output: 2, ..RequestTokens::default() };
+            let answer = |blocks, stop| Ok(ModelAnswer { blocks, stop, tokens, opaque: None });
             match act {
                 Act::Say(pieces) | Act::Halt(pieces) => {
-                    deltas(Delta::Start { index: 0, kind: DeltaKind::Text });
+                    deltas(AnswerDelta::Start { index: 0, kind: DeltaKind::Text });
                     for (place, piece) in pieces.iter().enumerate() {
                         if place == 1 && matches!(act, Act::Halt(_)) {
                             self.go.notified().await;
                         }
-                        deltas(Delta::Text { index: 0, text: (*piece).into() });
+                        deltas(AnswerDelta::Text { index: 0, text: (*piece).into() });
                         tokio::task::yield_now().await;
                     }
                     answer(vec![AnswerBlock::Text { text: pieces.concat() }], AnswerStop::EndTurn)
@@ -109,10 +112,10 @@ impl Oracle for Puppet {
                     for (index, text) in [(0, first), (2, second)] {
                         if index > 0 {
                             self.go.notified().await;
-                            deltas(Delta::Start { index: 1, kind: DeltaKind::Thinking });
+                            deltas(AnswerDelta::Start { index: 1, kind: DeltaKind::Thinking });
                         }
-                        deltas(Delta::Start { index, kind: DeltaKind::Text });
-                        deltas(Delta::Text { index, text: text.into() });
+                        deltas(AnswerDelta::Start { index, kind: DeltaKind::Text });
+                        deltas(AnswerDelta::Text { index, text: text.into() });
                     }
                     answer(mused(first, second), AnswerStop::EndTurn)
                 }
@@ -135,18 +138,18 @@ impl Oracle for Puppet {
                 Act::Signed(name, json) => {
                     let (id, input) = ("toolu_1".into(), Some(Object::new()));
                     let blocks = vec![AnswerBlock::ToolUse { id, name: name.into(), input }];
-                    let beside =
-                        [None, Some(0)].map(|call| Beside { call, name: "n".into(), json: json.into() });
-                    let from = Origin { wire: Provider::ChatCompletions, route: "m".into() };
-                    let opaque = Some(Opaque { from, beside: beside.into() });
-                    Ok(Answer { blocks, stop: AnswerStop::ToolUse, tokens, opaque })
+                    let member = |call| ProviderMember { call, name: "n".into(), json: json.into() };
+                    let beside = [None, Some(0)].map(member);
+                    let from = AnswerOrigin { wire: RouteProvider::ChatCompletions, route: "m".into() };
+                    let opaque = Some(OpaqueState { from, beside: beside.into() });
+                    Ok(ModelAnswer { blocks, stop: AnswerStop::ToolUse, tokens, opaque })
                 }
-                Act::Fail(class) => Err(Failure {
+                Act::Fail(class) => Err(ModelFailure {
                     class,
                     status: None,
                     message: "no".into(),
                     retry_after: None,
-                    tokens: Tokens::default(),
+                    tokens: RequestTokens::default(),
                     spots: Vec::new(),
                 }),
                 Act::Hang => {
@@ -162,7 +165,7 @@ impl Oracle for Puppet {
 /// What the hands do with one call.
 #[derive(Debug)]
 pub(crate) enum Touch {
-    Give(Vec<Block>),
+    Give(Vec<ContentBlock>),
     /// The same, once they are told to go on.
     Hold(&'static str),
     /// Gives "ok", once there is a place for it.
@@ -174,7 +177,7 @@ pub(crate) enum Touch {
 #[derive(Debug, Default)]
 pub(crate) struct Glove {
     pub(crate) touches: Mutex<VecDeque<Touch>>,
-    pub(crate) calls: Mutex<Vec<Call>>,
+    pub(crate) calls: Mutex<Vec<ToolCall>>,
     /// Sessions that were ended or removed.
     pub(crate) parted: Mutex<Vec<(&'static str, SessionId)>>,
     /// Told whenever a call waits for a place.
@@ -195,14 +198,15 @@ pub(crate) struct Glove {
     pub(crate) memory_is_short: AtomicBool,
 }
 
-impl Hands for Glove {
+impl ToolRunner for Glove {
     fn has_memory(&self) -> bool {
         !self.memory_is_short.load(Ordering::Relaxed)
     }
 
-    fn run<'a>(&'a self, call: Call, begin: Begin<'a>) -> BoxFuture<'a, Option<Outcome>> {
-        let given = |content| Some(Outcome { content, is_error: false });
-        let touch = self.touches.lock().unwrap().pop_front().unwrap_or(Touch::Give(vec![Block::text("ok")]));
+    fn run<'a>(&'a self, call: ToolCall, begin: BeginCall<'a>) -> BoxFuture<'a, Option<ToolOutcome>> {
+        let given = |content| Some(ToolOutcome { content, is_error: false });
+        let touch =
+            self.touches.lock().unwrap().pop_front().unwrap_or(Touch::Give(vec![ContentBlock::text("ok")]));
         Box::pin(async move {
             if matches!(touch, Touch::Wait) {
                 self.waits.notify_one();
@@ -215,13 +219,13 @@ impl Hands for Glove {
             self.calls.lock().unwrap().push(call);
             self.began.notify_one();
             match touch {
-                Touch::Wait => given(vec![Block::text("ok")]),
+                Touch::Wait => given(vec![ContentBlock::text("ok")]),
                 Touch::Give(content) => given(content),
                 Touch::Hold(text) => {
                     let cut = Cut(Arc::clone(&self.cut));
                     self.go.notified().await;
                     std::mem::forget(cut);
-                    given(vec![Block::text(text)])
+                    given(vec![ContentBlock::text(text)])
                 }
                 Touch::Panic => panic!("planted"),
             }
@@ -300,14 +304,14 @@ async fn built(
 ) -> World {
     let glove = Arc::new(Glove { touches: Mutex::new(touches.into()), ..Glove::default() });
     let puppet = Arc::new(Puppet { acts: Mutex::new(acts.into()), ..Puppet::default() });
-    let parts = Parts {
-        tree: kernel::Tree::default(),
+    let parts = EngineParts {
+        tree: kernel::ThreadLimits::default(),
         store: store.clone(),
-        oracle: Arc::clone(&puppet) as Arc<dyn Oracle>,
-        hands: Arc::clone(&glove) as Arc<dyn Hands>,
+        oracle: Arc::clone(&puppet) as Arc<dyn ModelClient>,
+        hands: Arc::clone(&glove) as Arc<dyn ToolRunner>,
         routes: Routes(vec![route]),
         clock,
-        dice: Dice::system().unwrap(),
+        dice: EntropySource::system().unwrap(),
         cache_bytes,
     };
     World { engine: Engine::start(parts).await.unwrap(), puppet, glove, store }
@@ -315,8 +319,12 @@ async fn built(
 
 pub(crate) fn agent() -> SessionAgent {
     let tool = CustomTool { name: "look_up".into(), description: "d".into(), input_schema: Object::new() };
-    let ask =
-        ToolConfig { name: Builtin::Write, enabled: true, permission_policy: Policy::AlwaysAsk, web: None };
+    let ask = ToolConfig {
+        name: BuiltinName::Write,
+        enabled: true,
+        permission_policy: PermissionPolicy::AlwaysAsk,
+        web: None,
+    };
     let toolset = Toolset { default_config: ToolDefault::BARE, configs: vec![ask] };
     let definition = AgentDefinition {
         id: protocol::AgentId::from_bits(3),
@@ -325,7 +333,7 @@ pub(crate) fn agent() -> SessionAgent {
         description: None,
         model: ModelConfig::plain("m"),
         system: None,
-        tools: vec![Tool::Custom(tool), Tool::Toolset(toolset)],
+        tools: vec![AgentTool::Custom(tool), AgentTool::Toolset(toolset)],
         mcp_servers: Vec::new(),
         skills: Vec::new(),
     };
@@ -333,7 +341,7 @@ pub(crate) fn agent() -> SessionAgent {
 }
 
 pub(crate) fn message(text: &str) -> ClientEvent {
-    ClientEvent::Message { content: vec![Block::text(text)] }
+    ClientEvent::Message { content: vec![ContentBlock::text(text)] }
 }
 
 pub(crate) fn client(events: Vec<ClientEvent>) -> Input {
@@ -376,22 +384,22 @@ impl World {
     pub(crate) async fn list(&self, session: SessionId) -> Vec<Arc<Event>> {
         let query = EventQuery {
             thread: None,
-            order: Order::Ascending,
+            order: ListOrder::Ascending,
             after: None,
             limit: 1_000,
             bytes: usize::MAX,
             types: std::collections::BTreeSet::new(),
-            created: Range::default(),
+            created: TimeRange::default(),
         };
         self.engine.events(HOME, session, query).await.unwrap().unwrap().events
     }
 }
 
 /// Reads frames up to the first event of this type, that one included.
-pub(crate) async fn until(feed: &mut Feed, name: &str) -> Vec<Frame> {
+pub(crate) async fn until(feed: &mut Feed, name: &str) -> Vec<FeedFrame> {
     let mut frames = Vec::new();
     while let Some(frame) = feed.next().await.unwrap() {
-        let last = matches!(&frame, Frame::Event(event) if event.body.name() == name);
+        let last = matches!(&frame, FeedFrame::Event(event) if event.body.name() == name);
         frames.push(frame);
         if last {
             break;
@@ -400,24 +408,24 @@ pub(crate) async fn until(feed: &mut Feed, name: &str) -> Vec<Frame> {
     frames
 }
 
-pub(crate) fn names(frames: &[Frame]) -> Vec<&'static str> {
+pub(crate) fn names(frames: &[FeedFrame]) -> Vec<&'static str> {
     frames
         .iter()
         .map(|frame| match frame {
-            Frame::Event(event) => event.body.name(),
-            Frame::Queued(_) => "queued",
-            Frame::Start { .. } => "start",
-            Frame::Delta { .. } => "delta",
+            FeedFrame::Event(event) => event.body.name(),
+            FeedFrame::Queued(_) => "queued",
+            FeedFrame::Start { .. } => "start",
+            FeedFrame::Delta { .. } => "delta",
         })
         .collect()
 }
 
-pub(crate) fn events(frames: &[Frame]) -> Vec<Arc<Event>> {
+pub(crate) fn events(frames: &[FeedFrame]) -> Vec<Arc<Event>> {
     frames
         .iter()
         .filter_map(|frame| match frame {
-            Frame::Event(event) => Some(Arc::clone(event)),
-            Frame::Queued(_) | Frame::Start { .. } | Frame::Delta { .. } => None,
+            FeedFrame::Event(event) => Some(Arc::clone(event)),
+            FeedFrame::Queued(_) | FeedFrame::Start { .. } | FeedFrame::Delta { .. } => None,
         })
         .collect()
 }

@@ -3,17 +3,17 @@ use crate::support::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use engine::{Clock, CommitError, EventQuery, Frame, Order, Previews, Range};
+use engine::{Clock, CommitError, EventQuery, FeedFrame, ListOrder, Previews, TimeRange};
 use kernel::{Input, Refusal};
 use protocol::{
     EventId, WorkspaceId,
-    content::Block,
+    content::ContentBlock,
     event::{Body, Event, StopReason},
     input::ClientEvent,
-    prompt::{FailureClass, Part},
-    session::Status,
+    prompt::{FailureClass, MessagePart},
+    session::SessionStatus,
 };
-use store::{Faults, Store};
+use store::{MemoryFaults, Store};
 
 const IDLE: &str = "session.status_idle";
 
@@ -47,7 +47,7 @@ async fn a_plain_turn_costs_two_commits_and_shows_its_events_in_order() {
     assert_eq!(world.store.commits() - before, 2);
     assert_eq!(events(&frames), world.list(session).await);
     let status = world.engine.session(HOME, session).await.unwrap().unwrap().status;
-    assert_eq!(status, Status::Idle);
+    assert_eq!(status, SessionStatus::Idle);
 }
 
 #[tokio::test]
@@ -81,15 +81,17 @@ async fn previews_add_up_to_the_final_message_under_its_own_id() {
     let mut previewed = None;
     for frame in &frames {
         match frame {
-            Frame::Start { event, .. } => previewed = Some(*event),
-            Frame::Delta { event, text: more, index: 0 } if Some(*event) == previewed => text.push_str(more),
-            Frame::Delta { .. } => panic!("a delta of an event that was not started"),
-            Frame::Event(_) | Frame::Queued(_) => {}
+            FeedFrame::Start { event, .. } => previewed = Some(*event),
+            FeedFrame::Delta { event, text: more, index: 0 } if Some(*event) == previewed => {
+                text.push_str(more);
+            }
+            FeedFrame::Delta { .. } => panic!("a delta of an event that was not started"),
+            FeedFrame::Event(_) | FeedFrame::Queued(_) => {}
         }
     }
     let said = events(&frames).into_iter().find(|event| event.body.name() == "agent.message").unwrap();
     assert_eq!((Some(said.id), text.as_str()), (previewed, "abc"));
-    assert_eq!(said.body, Body::AgentMessage { content: vec![protocol::content::Block::text("abc")] });
+    assert_eq!(said.body, Body::AgentMessage { content: vec![protocol::content::ContentBlock::text("abc")] });
 }
 
 #[tokio::test]
@@ -97,7 +99,7 @@ async fn a_stream_resumes_behind_any_event_of_its_view() {
     let world = world(Store::memory(), vec![Act::Call("look_up")]).await;
     let session = world.open(vec![message("hi")]).await;
     let mut feed = world.engine.follow(HOME, session, None, None, Previews::default()).await.unwrap();
-    if world.engine.session(HOME, session).await.unwrap().unwrap().status == Status::Running {
+    if world.engine.session(HOME, session).await.unwrap().unwrap().status == SessionStatus::Running {
         until(&mut feed, IDLE).await;
     }
     let list = world.list(session).await;
@@ -158,7 +160,7 @@ async fn a_request_that_was_open_when_the_server_went_is_closed_and_asked_again(
     let second = world(store, vec![Act::Say(&["back"])]).await;
     second.puppet.asked.notified().await;
     let mut feed = second.follow(session).await;
-    if second.engine.session(HOME, session).await.unwrap().unwrap().status == Status::Running {
+    if second.engine.session(HOME, session).await.unwrap().unwrap().status == SessionStatus::Running {
         until(&mut feed, IDLE).await;
     }
     let names: Vec<_> = second.list(session).await.iter().map(|event| event.body.name()).collect();
@@ -181,10 +183,10 @@ async fn a_request_that_was_open_when_the_server_went_is_closed_and_asked_again(
 }
 
 /// What stands beside the messages of the last prompt.
-fn beside(world: &World) -> Vec<Part> {
+fn beside(world: &World) -> Vec<MessagePart> {
     let prompts = world.puppet.prompts.lock().unwrap();
     let parts = prompts.last().into_iter().flat_map(|prompt| &prompt.messages).flat_map(|said| &said.parts);
-    parts.filter(|part| matches!(part, Part::Beside { .. })).cloned().collect()
+    parts.filter(|part| matches!(part, MessagePart::Beside { .. })).cloned().collect()
 }
 
 #[tokio::test]
@@ -203,7 +205,7 @@ async fn what_a_provider_put_beside_a_call_is_told_again_after_a_restart_and_sho
     second.puppet.asked.notified().await;
     assert_eq!((told.len(), &beside(&second)), (2, &told));
     let mut feed = second.follow(session).await;
-    if second.engine.session(HOME, session).await.unwrap().unwrap().status == Status::Running {
+    if second.engine.session(HOME, session).await.unwrap().unwrap().status == SessionStatus::Running {
         until(&mut feed, IDLE).await;
     }
     let list = second.list(session).await;
@@ -290,11 +292,11 @@ async fn a_second_result_of_an_answered_call_is_found_in_the_log_and_recorded() 
 
 /// The result of a call.
 fn gives(call: EventId, text: &str) -> ClientEvent {
-    ClientEvent::CustomResult { call, content: Some(vec![Block::text(text)]), is_error: None }
+    ClientEvent::CustomResult { call, content: Some(vec![ContentBlock::text(text)]), is_error: None }
 }
 
 /// The calls of the client's among these frames.
-fn customs(frames: &[Frame]) -> Vec<EventId> {
+fn customs(frames: &[FeedFrame]) -> Vec<EventId> {
     let made = |event: &Arc<Event>| matches!(event.body, Body::AgentCustomToolUse { .. });
     events(frames).into_iter().filter(made).map(|event| event.id).collect()
 }
@@ -380,7 +382,7 @@ async fn a_clock_that_is_set_back_makes_no_pause_longer() {
 
 #[tokio::test]
 async fn a_commit_the_disk_refused_leaves_nothing_and_one_it_lost_the_answer_of_is_there_once() {
-    let faults = Faults::default();
+    let faults = MemoryFaults::default();
     let world = world(Store::memory_with(faults.clone()), vec![Act::Hang]).await;
     let session = world.open(vec![message("hi")]).await;
     world.puppet.asked.notified().await;
@@ -417,7 +419,7 @@ async fn pages_join_to_the_whole_list_both_ways_with_the_queue_at_its_end() {
     assert_eq!(waiting.iter().filter(|waits| **waits).count(), 2);
     assert!(waiting.ends_with(&[false, true, true]));
 
-    for order in [Order::Ascending, Order::Descending] {
+    for order in [ListOrder::Ascending, ListOrder::Descending] {
         for limit in 1..whole.len() + 2 {
             let mut joined = Vec::new();
             let mut after = None;
@@ -429,7 +431,7 @@ async fn pages_join_to_the_whole_list_both_ways_with_the_queue_at_its_end() {
                     limit,
                     bytes: usize::MAX,
                     types: std::collections::BTreeSet::new(),
-                    created: Range::default(),
+                    created: TimeRange::default(),
                 };
                 let page = world.engine.events(HOME, session, query).await.unwrap().unwrap();
                 assert!(!page.events.is_empty() && page.events.len() <= limit);
@@ -439,7 +441,7 @@ async fn pages_join_to_the_whole_list_both_ways_with_the_queue_at_its_end() {
                     break;
                 }
             }
-            if order == Order::Descending {
+            if order == ListOrder::Descending {
                 joined.reverse();
             }
             assert_eq!(joined, whole, "{order:?} by {limit}");

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// Where agents' commands run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Mode {
+#[schemars(rename = "Mode")]
+pub(crate) enum SandboxMode {
     /// In a jail of this machine.
     Local,
     /// As the user that the server runs as, with all that it may do.
@@ -16,7 +17,8 @@ pub(crate) enum Mode {
 /// How the log is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Format {
+#[schemars(rename = "Format")]
+pub(crate) enum LogFormat {
     /// For people.
     #[default]
     Text,

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use protocol::{
     Object, limits,
-    routes::{Provider, Spare},
+    routes::{RouteProvider, SpareMember},
 };
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    choice::{Format, Mode},
+    choice::{LogFormat, SandboxMode},
     listen::LISTEN,
 };
 
@@ -40,7 +40,8 @@ const CACHE: u64 = 1 << 40;
 /// server is started.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct File {
+#[schemars(rename = "File")]
+pub(super) struct SettingsFile {
     /// Where to listen: an address or a name of this machine, and a port; port 0 takes a free one. Whoever
     /// reaches another address than loopback can try keys: put TLS in front of it. (--listen, HEDDLE_LISTEN)
     pub(super) listen: String,
@@ -71,7 +72,7 @@ pub(super) struct File {
 pub(super) struct FileSandbox {
     /// `local` runs commands in a jail of this machine; `off` runs them as the server's own user, with
     /// nothing in between. (--sandbox, HEDDLE_SANDBOX)
-    pub(super) mode: Mode,
+    pub(super) mode: SandboxMode,
     /// Further trees that agents may read and run, as absolute paths; none that holds the data directory or
     /// lies in it, nor the host's /etc. None by default. `heddle doctor` says whether sockets in them can be
     /// reached.
@@ -81,7 +82,7 @@ pub(super) struct FileSandbox {
     /// other is: the first and how many, at least as many as `jails`, none of whom anybody else is. Servers
     /// of one host may have the same range: what one has taken another leaves alone. A server that is not
     /// root takes them from /etc/subuid and /etc/subgid instead. With `own` all run as the server's own user.
-    pub(super) uids: Uids,
+    pub(super) uids: UserRange,
     /// One user for all sandboxes of a server that is root, in place of `uids`: what earlier versions
     /// did, and what lets sandboxes use up for each other what the kernel counts by user. None by
     /// default.
@@ -134,19 +135,20 @@ pub(super) struct FileCache {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileLog {
     /// `text` for people, `json` for machines, one object a line. (--log-format, HEDDLE_LOG_FORMAT)
-    pub(super) format: Format,
+    pub(super) format: LogFormat,
     /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, or a list such as
     /// `info,server=debug` with a level for each part. Libraries say no more than warnings unless they are
     /// named, as in `debug,hyper=debug`. (--log, HEDDLE_LOG)
-    pub(super) filter: Filter,
+    pub(super) filter: LogFilter,
 }
 
 /// A range of users as it is written.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub(super) struct Uids(pub(super) String);
+#[schemars(rename = "Uids")]
+pub(super) struct UserRange(pub(super) String);
 
-impl Default for Uids {
+impl Default for UserRange {
     fn default() -> Self {
         Self("2000000000:4096".into())
     }
@@ -155,7 +157,8 @@ impl Default for Uids {
 /// A filter's text.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub(super) struct Filter(pub(super) String);
+#[schemars(rename = "Filter")]
+pub(super) struct LogFilter(pub(super) String);
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -169,7 +172,7 @@ pub(super) struct FileCors {
 #[serde(deny_unknown_fields)]
 pub(super) struct FileRoute {
     /// The wire that the provider speaks. Must be given.
-    pub(super) provider: Wire,
+    pub(super) provider: FileWire,
     /// Where the provider is. `messages` has a default, HEDDLE_ANTHROPIC_BASE_URL or else
     /// https://api.anthropic.com; `chat-completions` has none.
     #[schemars(example = "http://127.0.0.1:8000")]
@@ -219,13 +222,13 @@ pub(super) struct FileRoute {
     /// refused; named here they are never sent. `max_tokens` and `max_completion_tokens` are two names of one
     /// bound: without the one the other is sent, and both together cannot be named. None by default.
     #[serde(default)]
-    #[schemars(example = [LeftOut::StreamOptions])]
-    pub(super) leave_out: Vec<LeftOut>,
+    #[schemars(example = [OmittedMember::StreamOptions])]
+    pub(super) leave_out: Vec<OmittedMember>,
 }
 
 impl FileRoute {
     /// A route of which only the wire is said.
-    pub(super) fn plain(provider: Wire) -> Self {
+    pub(super) fn plain(provider: FileWire) -> Self {
         Self {
             provider,
             base_url: None,
@@ -248,20 +251,21 @@ impl FileRoute {
 /// A member of a request that can be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum LeftOut {
+#[schemars(rename = "LeftOut")]
+pub(super) enum OmittedMember {
     StreamOptions,
     MaxTokens,
     MaxCompletionTokens,
     CacheControl,
 }
 
-impl From<LeftOut> for Spare {
-    fn from(left_out: LeftOut) -> Self {
+impl From<OmittedMember> for SpareMember {
+    fn from(left_out: OmittedMember) -> Self {
         match left_out {
-            LeftOut::StreamOptions => Self::StreamOptions,
-            LeftOut::MaxTokens => Self::MaxTokens,
-            LeftOut::MaxCompletionTokens => Self::MaxCompletionTokens,
-            LeftOut::CacheControl => Self::CacheControl,
+            OmittedMember::StreamOptions => Self::StreamOptions,
+            OmittedMember::MaxTokens => Self::MaxTokens,
+            OmittedMember::MaxCompletionTokens => Self::MaxCompletionTokens,
+            OmittedMember::CacheControl => Self::CacheControl,
         }
     }
 }
@@ -269,7 +273,8 @@ impl From<LeftOut> for Spare {
 /// The wires that a route of the file may speak; the built-in script is `heddle-demo`'s alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Wire {
+#[schemars(rename = "Wire")]
+pub(super) enum FileWire {
     Messages,
     ChatCompletions,
 }
@@ -282,16 +287,16 @@ fn cool() -> Object {
     Object::from_iter([("temperature".to_owned(), 0.2.into())])
 }
 
-impl From<Wire> for Provider {
-    fn from(wire: Wire) -> Self {
+impl From<FileWire> for RouteProvider {
+    fn from(wire: FileWire) -> Self {
         match wire {
-            Wire::Messages => Self::Messages,
-            Wire::ChatCompletions => Self::ChatCompletions,
+            FileWire::Messages => Self::Messages,
+            FileWire::ChatCompletions => Self::ChatCompletions,
         }
     }
 }
 
-impl Default for File {
+impl Default for SettingsFile {
     fn default() -> Self {
         Self {
             listen: LISTEN.into(),
@@ -310,12 +315,12 @@ impl Default for File {
 /// As docs/rules.md 10 says.
 impl Default for FileSandbox {
     fn default() -> Self {
-        let sandbox::Limits { data_bytes, disk_bytes, free_bytes, memory_free_bytes, .. } =
-            sandbox::Limits::default();
+        let sandbox::JailLimits { data_bytes, disk_bytes, free_bytes, memory_free_bytes, .. } =
+            sandbox::JailLimits::default();
         Self {
-            mode: Mode::Local,
+            mode: SandboxMode::Local,
             readonly: Vec::new(),
-            uids: Uids::default(),
+            uids: UserRange::default(),
             user: None,
             jails: limits::SANDBOXES,
             keep_days: 30,
@@ -329,7 +334,7 @@ impl Default for FileSandbox {
 
 impl Default for FileThreads {
     fn default() -> Self {
-        let engine::Tree { max_threads, max_depth } = engine::Tree::default();
+        let engine::ThreadLimits { max_threads, max_depth } = engine::ThreadLimits::default();
         Self { max: max_threads, max_depth }
     }
 }
@@ -340,7 +345,7 @@ impl Default for FileCache {
     }
 }
 
-impl Default for Filter {
+impl Default for LogFilter {
     fn default() -> Self {
         Self("info".into())
     }
@@ -352,7 +357,7 @@ pub(super) fn schema() -> Schema {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });
-    settings.into_generator().into_root_schema_for::<File>()
+    settings.into_generator().into_root_schema_for::<SettingsFile>()
 }
 
 /// A key as it is written in a path: quoted if it is no bare word.

@@ -12,14 +12,14 @@ use clap::{
 };
 
 use super::{
-    choice::{Format, Mode},
-    source::Source,
+    choice::{LogFormat, SandboxMode},
+    source::SettingSource,
 };
 
 /// The settings of a server that a command line can hold.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(skip)]
-pub(crate) struct Flags {
+pub(crate) struct ServerFlags {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7717]
     #[arg(long, env = "HEDDLE_LISTEN", value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
@@ -30,19 +30,19 @@ pub(crate) struct Flags {
     #[arg(long, env = "HEDDLE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Where agents' commands run [default: local]
-    #[arg(long, env = "HEDDLE_SANDBOX", value_name = "MODE", value_parser = Words::<Mode>(PhantomData))]
-    pub(crate) sandbox: Option<Word<Mode>>,
+    #[arg(long, env = "HEDDLE_SANDBOX", value_name = "MODE", value_parser = Words::<SandboxMode>(PhantomData))]
+    pub(crate) sandbox: Option<FlagWord<SandboxMode>>,
     /// What is logged: a level, or a list such as `info,server=debug` [default: info]
     #[arg(long, env = "HEDDLE_LOG", value_name = "FILTER")]
     pub(crate) log: Option<String>,
     /// How the log is written [default: text]
-    #[arg(long, env = "HEDDLE_LOG_FORMAT", value_name = "FORMAT", value_parser = Words::<Format>(PhantomData))]
-    pub(crate) log_format: Option<Word<Format>>,
+    #[arg(long, env = "HEDDLE_LOG_FORMAT", value_name = "FORMAT", value_parser = Words::<LogFormat>(PhantomData))]
+    pub(crate) log_format: Option<FlagWord<LogFormat>>,
 }
 
 /// One of a few words, or what was said in place of one: it is told with all other mistakes, and not before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Word<T> {
+pub(crate) enum FlagWord<T> {
     Known(T),
     Unknown(String),
 }
@@ -52,11 +52,11 @@ pub(crate) enum Word<T> {
 struct Words<T>(PhantomData<T>);
 
 impl<T: ValueEnum + Send + Sync + 'static> TypedValueParser for Words<T> {
-    type Value = Word<T>;
+    type Value = FlagWord<T>;
 
-    fn parse_ref(&self, _: &Command, _: Option<&Arg>, value: &OsStr) -> Result<Word<T>, clap::Error> {
+    fn parse_ref(&self, _: &Command, _: Option<&Arg>, value: &OsStr) -> Result<FlagWord<T>, clap::Error> {
         let text = value.to_string_lossy();
-        Ok(T::from_str(&text, false).map_or_else(|_| Word::Unknown(text.into_owned()), Word::Known))
+        Ok(T::from_str(&text, false).map_or_else(|_| FlagWord::Unknown(text.into_owned()), FlagWord::Known))
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
@@ -64,44 +64,44 @@ impl<T: ValueEnum + Send + Sync + 'static> TypedValueParser for Words<T> {
     }
 }
 
-/// [`Flags`], and where each of them was said.
+/// [`ServerFlags`], and where each of them was said.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Said {
-    pub(crate) flags: Flags,
-    from: BTreeMap<String, Source>,
+pub(crate) struct SaidFlags {
+    pub(crate) flags: ServerFlags,
+    from: BTreeMap<String, SettingSource>,
     /// Whether these are a server's own settings, and not those of a server beside which something is done.
     pub(super) serves: bool,
 }
 
-impl Said {
+impl SaidFlags {
     /// `value`, the value of the argument `name`, with where it was said.
-    pub(super) fn with<T>(&self, name: &str, value: Option<T>) -> Option<(T, Source)> {
-        value.map(|value| (value, self.from.get(name).cloned().unwrap_or(Source::Default)))
+    pub(super) fn with<T>(&self, name: &str, value: Option<T>) -> Option<(T, SettingSource)> {
+        value.map(|value| (value, self.from.get(name).cloned().unwrap_or(SettingSource::Default)))
     }
 }
 
 /// Which settings' file, for the verbs that work beside a server.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct Beside {
+pub(crate) struct SettingsFlags {
     /// The settings' file of the server [default: heddle.toml, if it is there]
     #[arg(long, env = "HEDDLE_CONFIG", value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }
 
-impl Beside {
+impl SettingsFlags {
     /// What is said of that server beside its file, which `data` goes before.
-    pub(super) fn said(&self, data: Option<PathBuf>) -> Said {
-        let named = |names: &str| Source::Flag(names.to_owned());
+    pub(super) fn said(&self, data: Option<PathBuf>) -> SaidFlags {
+        let named = |names: &str| SettingSource::Flag(names.to_owned());
         let from = [("config", "--config or HEDDLE_CONFIG"), ("data", "--data or HEDDLE_DATA")];
         let from = from.map(|(id, names)| (id.to_owned(), named(names))).into();
-        let flags = Flags { config: self.config.clone(), data, ..Flags::default() };
-        Said { flags, from, serves: false }
+        let flags = ServerFlags { config: self.config.clone(), data, ..ServerFlags::default() };
+        SaidFlags { flags, from, serves: false }
     }
 }
 
-impl clap::FromArgMatches for Said {
+impl clap::FromArgMatches for SaidFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let flags = Flags::from_arg_matches(matches)?;
+        let flags = ServerFlags::from_arg_matches(matches)?;
         let mut said = Self { flags, from: BTreeMap::new(), serves: true };
         said.learn(matches);
         Ok(said)
@@ -114,26 +114,26 @@ impl clap::FromArgMatches for Said {
     }
 }
 
-impl clap::Args for Said {
+impl clap::Args for SaidFlags {
     fn augment_args(command: Command) -> Command {
-        Flags::augment_args(command)
+        ServerFlags::augment_args(command)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
-        Flags::augment_args_for_update(command)
+        ServerFlags::augment_args_for_update(command)
     }
 }
 
-impl Said {
+impl SaidFlags {
     fn learn(&mut self, matches: &ArgMatches) {
-        for argument in Flags::augment_args(Command::new("flags")).get_arguments() {
+        for argument in ServerFlags::augment_args(Command::new("flags")).get_arguments() {
             let id = argument.get_id().as_str();
             let variable = || argument.get_env().unwrap_or_default().to_string_lossy().into_owned();
             let source = match matches.value_source(id) {
                 Some(ValueSource::CommandLine) => {
-                    Source::Flag(format!("--{}", argument.get_long().unwrap_or(id)))
+                    SettingSource::Flag(format!("--{}", argument.get_long().unwrap_or(id)))
                 }
-                Some(ValueSource::EnvVariable) => Source::Variable(variable()),
+                Some(ValueSource::EnvVariable) => SettingSource::Variable(variable()),
                 // What clap may say one day, or a default that clap itself would know.
                 Some(_) | None => continue,
             };
@@ -152,9 +152,10 @@ mod tests {
     fn a_flag_is_told_from_silence() {
         let said = Line::parse_from(["heddle", "--sandbox", "off", "--log-format=json"]).said;
         let from = [("log_format", "--log-format"), ("sandbox", "--sandbox")];
-        let from = from.map(|(id, flag)| (id.to_owned(), Source::Flag(flag.into())));
+        let from = from.map(|(id, flag)| (id.to_owned(), SettingSource::Flag(flag.into())));
         assert_eq!(said.from, BTreeMap::from(from));
-        let (sandbox, format) = (Some(Word::Known(Mode::Off)), Some(Word::Known(Format::Json)));
+        let (sandbox, format) =
+            (Some(FlagWord::Known(SandboxMode::Off)), Some(FlagWord::Known(LogFormat::Json)));
         assert_eq!((said.flags.sandbox, said.flags.log_format), (sandbox, format));
     }
 }

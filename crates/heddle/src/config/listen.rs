@@ -2,13 +2,17 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
-use super::source::{Ledger, Source};
+use super::source::{SettingSource, SettingsLedger};
 
 /// Where, if nothing else is said.
 pub(super) const LISTEN: &str = "127.0.0.1:7717";
 
 /// What the file says, unless a flag or a variable says something else.
-pub(super) fn settle(said: Option<(String, Source)>, file: String, ledger: &mut Ledger) -> SocketAddr {
+pub(super) fn settle(
+    said: Option<(String, SettingSource)>,
+    file: String,
+    ledger: &mut SettingsLedger,
+) -> SocketAddr {
     let text = ledger.take("listen", said, file, String::clone);
     address(text.trim()).unwrap_or_else(|wrong| {
         ledger.mistake("listen", wrong);

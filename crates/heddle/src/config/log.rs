@@ -4,10 +4,10 @@ use protocol::near;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{
-    choice::Format,
+    choice::LogFormat,
     file::FileLog,
     shown::word,
-    source::{Ledger, Source},
+    source::{SettingSource, SettingsLedger},
 };
 
 /// The parts that are ours, by the names that their lines carry.
@@ -18,26 +18,26 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Log {
-    pub(crate) format: Format,
+pub(crate) struct LogSettings {
+    pub(crate) format: LogFormat,
     /// A filter that [`EnvFilter`] can read.
     pub(crate) filter: String,
 }
 
 /// What the file says, unless a flag or a variable says something else.
 pub(super) fn settle(
-    format: Option<(Format, Source)>,
-    said: Option<(String, Source)>,
+    format: Option<(LogFormat, SettingSource)>,
+    said: Option<(String, SettingSource)>,
     file: FileLog,
-    ledger: &mut Ledger,
-) -> Log {
-    Log {
+    ledger: &mut SettingsLedger,
+) -> LogSettings {
+    LogSettings {
         format: ledger.take("log.format", format, file.format, word),
         filter: filter(said, file.filter.0, ledger),
     }
 }
 
-fn filter(said: Option<(String, Source)>, file: String, ledger: &mut Ledger) -> String {
+fn filter(said: Option<(String, SettingSource)>, file: String, ledger: &mut SettingsLedger) -> String {
     let said = said.filter(|(filter, _)| !filter.trim().is_empty());
     let filter = ledger.take("log.filter", said, file, String::clone);
     // What is for one span alone may hold commas, and is for the library to judge.

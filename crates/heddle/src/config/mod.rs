@@ -22,13 +22,13 @@ mod source;
 mod testing;
 
 pub(crate) use self::{
-    choice::{Format, Mode},
-    flags::{Beside, Said},
-    log::{Log, OURS},
+    choice::{LogFormat, SandboxMode},
+    flags::{SaidFlags, SettingsFlags},
+    log::{LogSettings, OURS},
     provider_keys::{own_provider_key, provider_key, variables},
     routes::PROVIDER_KEY,
     sample::sample,
-    sandbox::Sandbox,
-    settled::{HOME, Settled},
-    source::Setting,
+    sandbox::SandboxSettings,
+    settled::{HOME, HeddleSettings},
+    source::ShownSetting,
 };

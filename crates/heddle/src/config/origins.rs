@@ -2,13 +2,13 @@
 
 use reqwest::{Url, header::HeaderValue};
 
-use super::{shown::listed, source::Ledger};
+use super::{shown::listed, source::SettingsLedger};
 
 /// Origins that one server may name.
 const ORIGINS: usize = 64;
 
 /// Each origin as a browser sends it.
-pub(super) fn settle(given: Vec<String>, ledger: &mut Ledger) -> Vec<HeaderValue> {
+pub(super) fn settle(given: Vec<String>, ledger: &mut SettingsLedger) -> Vec<HeaderValue> {
     let given = ledger.take("cors.origins", None, given, |given| listed(given.iter().cloned()));
     if given.len() > ORIGINS {
         ledger.mistake("cors.origins", format!("must be at most {ORIGINS}, and are {}", given.len()));

@@ -1,6 +1,6 @@
 //! The keys in the environment's variables: which are a provider's, and which open a server of ours.
 
-use protocol::routes::{Key, OWN_KEY, Routes};
+use protocol::routes::{OWN_KEY, ProviderKey, Routes};
 
 use super::{
     environment::{API_KEY, variable},
@@ -23,8 +23,8 @@ pub(crate) fn own_provider_key() -> Option<String> {
 /// The variables that hold the providers' keys.
 pub(crate) fn variables(routes: &Routes) -> impl Iterator<Item = &str> {
     routes.0.iter().filter_map(|route| match route.key.as_ref()? {
-        Key::Variable(name) => Some(name.as_str()),
-        Key::File(_) => None,
+        ProviderKey::Variable(name) => Some(name.as_str()),
+        ProviderKey::File(_) => None,
     })
 }
 

@@ -15,46 +15,57 @@ use toml::{
 };
 
 use super::{
-    file::{self, File, spelled},
-    source::{Lines, Mistake, Source},
+    file::{self, SettingsFile, spelled},
+    source::{SettingLines, SettingMistake, SettingSource},
 };
 
 /// What a file says, and on which lines; what is wrong in it counts as not said.
 #[derive(Debug)]
-pub(super) struct Read {
-    pub(super) file: File,
-    pub(super) lines: Lines,
-    pub(super) mistakes: Vec<Mistake>,
+pub(super) struct ReadSettings {
+    pub(super) file: SettingsFile,
+    pub(super) lines: SettingLines,
+    pub(super) mistakes: Vec<SettingMistake>,
     /// Whether it is TOML, so that what is not said in it does not stand there.
     pub(super) legible: bool,
 }
 
 /// No file.
-impl Default for Read {
+impl Default for ReadSettings {
     fn default() -> Self {
-        Self { file: File::default(), lines: Lines::default(), mistakes: Vec::new(), legible: true }
+        Self {
+            file: SettingsFile::default(),
+            lines: SettingLines::default(),
+            mistakes: Vec::new(),
+            legible: true,
+        }
     }
 }
 
 /// Reads the file that was `named` somewhere, or the one that is there by default, if it is there.
-pub(super) fn read(named: Option<(PathBuf, Source)>) -> Read {
+pub(super) fn read(named: Option<(PathBuf, SettingSource)>) -> ReadSettings {
     let path = named.as_ref().map_or(Path::new("heddle.toml"), |(path, _)| path);
     match std::fs::read_to_string(path) {
         Ok(text) => parse(path, &text),
-        Err(wrong) if named.is_none() && wrong.kind() == std::io::ErrorKind::NotFound => Read::default(),
+        Err(wrong) if named.is_none() && wrong.kind() == std::io::ErrorKind::NotFound => {
+            ReadSettings::default()
+        }
         Err(wrong) => {
             let message = format!("cannot read {}: {wrong}", path.display());
             let source = match named {
                 Some((_, source)) => source,
-                None => Source::File(path.into()),
+                None => SettingSource::File(path.into()),
             };
-            Read { mistakes: vec![Mistake { source, message }], legible: false, ..Read::default() }
+            ReadSettings {
+                mistakes: vec![SettingMistake { source, message }],
+                legible: false,
+                ..ReadSettings::default()
+            }
         }
     }
 }
 
 /// Reads `text`, the content of the file at `path`.
-pub(super) fn parse(path: &Path, text: &str) -> Read {
+pub(super) fn parse(path: &Path, text: &str) -> ReadSettings {
     let mut walk = Walk { text, wrong: Vec::new(), keys: Vec::new() };
     let (mut document, errors) = DeTable::parse_recoverable(text);
     let mut legible = true;
@@ -69,10 +80,10 @@ pub(super) fn parse(path: &Path, text: &str) -> Read {
         }
         legible &= twice;
     }
-    let mut file = File::default();
+    let mut file = SettingsFile::default();
     if legible {
         walk.table(file::schema().as_value(), document.get_mut(), "");
-        match File::deserialize(Deserializer::from(document)) {
+        match SettingsFile::deserialize(Deserializer::from(document)) {
             Ok(read) => file = read,
             // What only the type itself knows.
             Err(wrong) => {
@@ -83,7 +94,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Read {
             }
         }
     }
-    Read { file, lines: walk.lines(path), mistakes: walk.mistakes(path), legible }
+    ReadSettings { file, lines: walk.lines(path), mistakes: walk.mistakes(path), legible }
 }
 
 fn start(wrong: &toml::de::Error) -> usize {
@@ -113,15 +124,15 @@ impl Walk<'_> {
         self.text.get(..at.min(self.text.len())).unwrap_or_default().matches('\n').count() + 1
     }
 
-    fn lines(&self, path: &Path) -> Lines {
+    fn lines(&self, path: &Path) -> SettingLines {
         let of = self.keys.iter().map(|key| (key.path.clone(), self.line(key.at))).collect();
-        Lines { file: path.into(), of }
+        SettingLines { file: path.into(), of }
     }
 
-    fn mistakes(mut self, path: &Path) -> Vec<Mistake> {
+    fn mistakes(mut self, path: &Path) -> Vec<SettingMistake> {
         self.wrong.sort();
-        let mistake = |(at, message): &(usize, String)| Mistake {
-            source: Source::Line { file: path.into(), line: self.line(*at) },
+        let mistake = |(at, message): &(usize, String)| SettingMistake {
+            source: SettingSource::Line { file: path.into(), line: self.line(*at) },
             message: message.clone(),
         };
         self.wrong.iter().map(mistake).collect()
@@ -486,7 +497,7 @@ mod tests {
         assert_eq!(read.mistakes.len(), 4, "{:?}", read.mistakes);
         let route = &read.file.routes["m"];
         assert_eq!((route.key.as_deref(), route.window, route.max_output), (Some("K"), None, Some(9)));
-        assert_eq!(read.file.data, File::default().data);
+        assert_eq!(read.file.data, SettingsFile::default().data);
         assert_eq!(
             (read.file.extra_ca, read.file.cors.origins),
             (Some("a.pem".into()), vec!["https://a".into()])
@@ -503,7 +514,7 @@ mod tests {
     #[test]
     fn a_file_that_was_named_must_be_there_and_another_need_not() {
         let gone = PathBuf::from("/is/not/there.toml");
-        let read = read(Some((gone, Source::Variable("HEDDLE_CONFIG".into()))));
+        let read = read(Some((gone, SettingSource::Variable("HEDDLE_CONFIG".into()))));
         let said = read.mistakes[0].to_string();
         assert!(said.starts_with("HEDDLE_CONFIG: cannot read /is/not/there.toml: "), "{said}");
     }

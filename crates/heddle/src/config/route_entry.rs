@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::source::Ledger;
+use super::source::SettingsLedger;
 
 /// What a route is settled by beside what the file says of it.
-pub(super) struct Around<'a> {
+pub(super) struct RouteSurroundings<'a> {
     /// What `HEDDLE_ANTHROPIC_BASE_URL` says.
     pub(super) base: Option<String>,
     /// Whether a variable is set.
@@ -17,13 +17,13 @@ pub(super) struct Around<'a> {
 }
 
 /// One route on its way into the table.
-pub(super) struct Entry<'a> {
+pub(super) struct RouteEntry<'a> {
     pub(super) path: String,
-    pub(super) ledger: &'a mut Ledger,
-    pub(super) around: &'a Around<'a>,
+    pub(super) ledger: &'a mut SettingsLedger,
+    pub(super) around: &'a RouteSurroundings<'a>,
 }
 
-impl Entry<'_> {
+impl RouteEntry<'_> {
     pub(super) fn enter(&mut self, key: &str, value: String) {
         let path = format!("{}.{key}", self.path);
         let source = self.ledger.source(&path);

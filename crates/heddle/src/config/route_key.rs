@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use protocol::routes::{Key, OWN_KEY};
+use protocol::routes::{OWN_KEY, ProviderKey};
 
-use super::{route_entry::Entry, source::Source};
+use super::{route_entry::RouteEntry, source::SettingSource};
 
-impl Entry<'_> {
+impl RouteEntry<'_> {
     /// What `key` and `key_file` say together.
-    pub(super) fn key(&mut self, variable: Option<String>, file: Option<String>) -> Option<Key> {
+    pub(super) fn key(&mut self, variable: Option<String>, file: Option<String>) -> Option<ProviderKey> {
         let variable = variable.map(|name| name.trim().to_owned());
         let shown = match &variable {
             None if file.is_some() => "in key_file".to_owned(),
@@ -25,7 +25,7 @@ impl Entry<'_> {
                  (capital letters, digits, _), never the key itself; if a key stood here, take it out of the file",
             );
         }
-        let said = self.ledger.source(&format!("{}.key", self.path)) != Source::Default;
+        let said = self.ledger.source(&format!("{}.key", self.path)) != SettingSource::Default;
         if let Some(name) = variable.as_deref().filter(|name| said && (self.around.is_own)(name)) {
             self.mistake(
                 "key",
@@ -49,7 +49,7 @@ impl Entry<'_> {
         if variable.is_some() && file.is_some() {
             self.mistake("key_file", "stands beside `key`: say in one place where the key is");
         }
-        file.map(Key::File).or_else(|| variable.map(Key::Variable))
+        file.map(ProviderKey::File).or_else(|| variable.map(ProviderKey::Variable))
     }
 }
 

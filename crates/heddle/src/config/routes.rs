@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use protocol::{
     Object, limits,
-    routes::{MAX_OUTPUT, Patience, Provider, Route, Routes, Spare, WINDOW},
+    routes::{MAX_OUTPUT, Route, RoutePatience, RouteProvider, Routes, SpareMember, WINDOW},
 };
 use reqwest::{
     Url,
@@ -13,10 +13,10 @@ use reqwest::{
 
 use super::{
     environment::BASE_URL,
-    file::{FileRoute, LeftOut, Wire, spelled},
-    route_entry::{Around, Entry},
+    file::{FileRoute, FileWire, OmittedMember, spelled},
+    route_entry::{RouteEntry, RouteSurroundings},
     shown::listed,
-    source::{Ledger, Source},
+    source::{SettingSource, SettingsLedger},
 };
 
 /// The pattern of the route that is there without being named.
@@ -47,30 +47,31 @@ pub(crate) fn path(pattern: &str) -> String {
 /// in the file means nothing.
 pub(super) fn settle(
     mut given: BTreeMap<String, FileRoute>,
-    around: &Around<'_>,
-    ledger: &mut Ledger,
+    around: &RouteSurroundings<'_>,
+    ledger: &mut SettingsLedger,
 ) -> Routes {
     if given.contains_key(DEMO) {
         ledger.mistake_at(&path(DEMO), "this is the built-in script's own name; give the route another");
     }
-    given
-        .entry(CLAUDE.to_owned())
-        .or_insert_with(|| FileRoute { key: Some(PROVIDER_KEY.into()), ..FileRoute::plain(Wire::Messages) });
+    given.entry(CLAUDE.to_owned()).or_insert_with(|| FileRoute {
+        key: Some(PROVIDER_KEY.into()),
+        ..FileRoute::plain(FileWire::Messages)
+    });
     let mut routes: Vec<Route> = Vec::from([Route::script(DEMO)]);
     for (pattern, route) in given {
-        routes.push(Entry { path: path(&pattern), ledger: &mut *ledger, around }.settle(pattern, route));
+        routes.push(RouteEntry { path: path(&pattern), ledger: &mut *ledger, around }.settle(pattern, route));
     }
-    ledger.enter(&path(DEMO), "the built-in script".into(), Source::Default);
+    ledger.enter(&path(DEMO), "the built-in script".into(), SettingSource::Default);
     routes.sort_by_key(|route| (route.pattern.ends_with('*'), usize::MAX - route.pattern.len()));
     Routes(routes)
 }
 
-impl Entry<'_> {
+impl RouteEntry<'_> {
     fn settle(mut self, pattern: String, route: FileRoute) -> Route {
         if let Some(wrong) = wrong_pattern(&pattern) {
             self.ledger.mistake_at(&self.path, wrong);
         }
-        let provider = Provider::from(route.provider);
+        let provider = RouteProvider::from(route.provider);
         self.enter("provider", provider.name().to_owned());
         let base_url = self.base_url(route.provider, route.base_url);
         let key = self.key(route.key, route.key_file);
@@ -109,33 +110,40 @@ impl Entry<'_> {
         }
     }
 
-    fn patience(&mut self, connect: Option<u64>, first_byte: Option<u64>, silence: Option<u64>) -> Patience {
+    fn patience(
+        &mut self,
+        connect: Option<u64>,
+        first_byte: Option<u64>,
+        silence: Option<u64>,
+    ) -> RoutePatience {
         let mut seconds = |key: &str, given: Option<u64>, usual: Duration| {
             let meant = given.map_or(usual, Duration::from_secs);
             self.enter(key, meant.as_secs().to_string());
             meant
         };
-        let connect = seconds("connect", connect, Patience::DEFAULT.connect);
-        let silence = seconds("silence", silence, Patience::DEFAULT.silence);
+        let connect = seconds("connect", connect, RoutePatience::DEFAULT.connect);
+        let silence = seconds("silence", silence, RoutePatience::DEFAULT.silence);
         let first_byte = seconds("first_byte", first_byte, silence);
-        Patience { connect, first_byte, silence }
+        RoutePatience { connect, first_byte, silence }
     }
 
-    fn base_url(&mut self, wire: Wire, given: Option<String>) -> String {
+    fn base_url(&mut self, wire: FileWire, given: Option<String>) -> String {
         let base = self.around.base.as_deref();
         let path = format!("{}.base_url", self.path);
         let (url, source) = match (given, wire, base) {
             (Some(url), _, _) => (url, self.ledger.source(&path)),
-            (None, Wire::ChatCompletions, _) => {
+            (None, FileWire::ChatCompletions, _) => {
                 let message = "`base_url` is missing: a chat-completions provider has no default address";
                 self.ledger.mistake_at(&self.path, message);
                 return String::new();
             }
-            (None, Wire::Messages, Some(base)) => (base.to_owned(), Source::Variable(BASE_URL.into())),
-            (None, Wire::Messages, None) => (MESSAGES_URL.to_owned(), Source::Default),
+            (None, FileWire::Messages, Some(base)) => {
+                (base.to_owned(), SettingSource::Variable(BASE_URL.into()))
+            }
+            (None, FileWire::Messages, None) => (MESSAGES_URL.to_owned(), SettingSource::Default),
         };
         let url = url.trim().trim_end_matches('/').to_owned();
-        let twice = (wire == Wire::Messages && url.ends_with("/v1"))
+        let twice = (wire == FileWire::Messages && url.ends_with("/v1"))
             .then_some("must end before `/v1`: each request adds `/v1/messages` to it");
         let wrong = wrong_url(&url).or(twice);
         // What is wrong may hold a password.
@@ -147,7 +155,7 @@ impl Entry<'_> {
         url
     }
 
-    fn body(&mut self, provider: Provider, given: Object) -> Object {
+    fn body(&mut self, provider: RouteProvider, given: Object) -> Object {
         self.enter("body", listed(given.keys().cloned()));
         let bytes = serde_json::to_vec(&given).map_or(0, |text| text.len());
         if bytes > limits::ROUTE_BODY_BYTES {
@@ -163,16 +171,17 @@ impl Entry<'_> {
         given
     }
 
-    fn leave_out(&mut self, provider: Provider, given: Vec<LeftOut>) -> Vec<Spare> {
-        let given: Vec<Spare> = given.into_iter().map(Spare::from).collect();
+    fn leave_out(&mut self, provider: RouteProvider, given: Vec<OmittedMember>) -> Vec<SpareMember> {
+        let given: Vec<SpareMember> = given.into_iter().map(SpareMember::from).collect();
         self.enter("leave_out", listed(given.iter().map(|spare| spare.name().to_owned())));
         if let Some(foreign) = given.iter().find(|spare| !spare.is_of(provider)) {
-            let known = Spare::ALL.into_iter().filter(|spare| spare.is_of(provider)).map(Spare::name);
+            let known =
+                SpareMember::ALL.into_iter().filter(|spare| spare.is_of(provider)).map(SpareMember::name);
             let (wire, known) = (provider.name(), known.collect::<Vec<_>>().join(", "));
             let message = format!("the wire {wire} has no `{}` to leave out, only {known}", foreign.name());
             self.mistake("leave_out", message);
         }
-        if given.contains(&Spare::MaxTokens) && given.contains(&Spare::MaxCompletionTokens) {
+        if given.contains(&SpareMember::MaxTokens) && given.contains(&SpareMember::MaxCompletionTokens) {
             let message = "names `max_tokens` and `max_completion_tokens`, and an answer would have no bound: name \
                            the one that the provider does not take";
             self.mistake("leave_out", message);
@@ -240,19 +249,19 @@ fn wrong_header(name: &str, value: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::super::{
-        flags::Said,
+        flags::SaidFlags,
         read,
-        settled::{Settled, settle},
+        settled::{HeddleSettings, settle},
         source::ConfigError,
     };
     use std::path::Path;
 
-    fn settled(text: &str, variables: &[(&str, &str)]) -> Result<Settled, ConfigError> {
+    fn settled(text: &str, variables: &[(&str, &str)]) -> Result<HeddleSettings, ConfigError> {
         let read = read::parse(Path::new("heddle.toml"), text);
         let variable = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
-        settle(Said::default(), read, &variable)
+        settle(SaidFlags::default(), read, &variable)
     }
 
     #[test]
@@ -285,9 +294,9 @@ mod tests {
             route,
             &super::Route {
                 pattern: "m".into(),
-                provider: super::Provider::ChatCompletions,
+                provider: super::RouteProvider::ChatCompletions,
                 base_url: "http://a".into(),
-                key: Some(protocol::routes::Key::Variable("K".into())),
+                key: Some(protocol::routes::ProviderKey::Variable("K".into())),
                 headers: vec![("x-team".into(), "weavers".into())],
                 body: super::Object::new(),
                 leave_out: Vec::new(),
@@ -295,7 +304,7 @@ mod tests {
                 window_known: true,
                 max_output: 4_096,
                 concurrency: 7,
-                patience: super::Patience::DEFAULT,
+                patience: super::RoutePatience::DEFAULT,
                 attempts: 8,
             }
         );
@@ -341,13 +350,13 @@ mod tests {
         assert_eq!(
             route,
             &super::Route {
-                provider: super::Provider::ChatCompletions,
+                provider: super::RouteProvider::ChatCompletions,
                 base_url: "http://a".into(),
-                key: Some(protocol::routes::Key::File("/run/secrets/größe".into())),
+                key: Some(protocol::routes::ProviderKey::File("/run/secrets/größe".into())),
                 body: body.as_object().cloned().expect("an object"),
-                leave_out: vec![super::Spare::StreamOptions, super::Spare::MaxTokens],
+                leave_out: vec![super::SpareMember::StreamOptions, super::SpareMember::MaxTokens],
                 window_known: true,
-                patience: super::Patience {
+                patience: super::RoutePatience {
                     connect: seconds(600),
                     // What is not said is the same as `silence`.
                     first_byte: seconds(86_400),

@@ -114,7 +114,7 @@ fn words(text: &mut String, said: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{flags::Said, read, settled::settle};
+    use super::super::{flags::SaidFlags, read, settled::settle};
     use super::*;
     use std::path::Path;
 
@@ -139,7 +139,7 @@ mod tests {
     fn as_it_stands_the_sample_sets_nothing() {
         let settled = |text: &str| {
             let read = read::parse(Path::new("heddle.toml"), text);
-            settle(Said::default(), read, &|_| None).expect("legal").settings
+            settle(SaidFlags::default(), read, &|_| None).expect("legal").settings
         };
         assert_eq!(settled(&sample()), settled(""));
     }
@@ -172,8 +172,8 @@ mod tests {
 
     #[test]
     fn defaults_in_the_sample_are_the_ones_that_are_meant() {
-        let plain = |text: &str| toml::from_str::<file::File>(text).expect("legal");
-        let (given, none) = (plain(&set()), file::File::default());
+        let plain = |text: &str| toml::from_str::<file::SettingsFile>(text).expect("legal");
+        let (given, none) = (plain(&set()), file::SettingsFile::default());
         assert_eq!((given.listen, given.data), (none.listen, none.data));
         assert_eq!(given.sandbox.keep_days, none.sandbox.keep_days);
         assert_eq!((given.threads.max, given.threads.max_depth), (none.threads.max, none.threads.max_depth));

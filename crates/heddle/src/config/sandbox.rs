@@ -2,62 +2,62 @@
 
 use std::path::{Path, PathBuf};
 
-use sandbox::Wanted;
+use sandbox::WantedUsers;
 
 use super::{
-    choice::Mode,
-    file::{FileSandbox, Uids},
+    choice::SandboxMode,
+    file::{FileSandbox, UserRange},
     shown::{listed, path, text, word},
-    source::{Ledger, Source},
+    source::{SettingSource, SettingsLedger},
 };
 use crate::seal;
 
 /// How agents' commands are kept from the host (docs/rules.md 10).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sandbox {
-    pub(crate) mode: Mode,
+pub(crate) struct SandboxSettings {
+    pub(crate) mode: SandboxMode,
     /// Further trees that they see, read-only.
     pub(crate) readonly: Vec<PathBuf>,
     /// Which users they run as.
-    pub(crate) users: Wanted,
+    pub(crate) users: WantedUsers,
     /// How many at once.
     pub(crate) jails: usize,
     /// Days after which the files of a session that does not use them are removed.
     pub(crate) keep_days: u32,
     /// What one session may use, and what is kept free for everybody.
-    pub(crate) limits: sandbox::Limits,
+    pub(crate) limits: sandbox::JailLimits,
 }
 
 /// What it is when nothing is said.
-impl Default for Sandbox {
+impl Default for SandboxSettings {
     fn default() -> Self {
         let file = FileSandbox::default();
         Self {
             mode: file.mode,
             readonly: file.readonly,
-            users: Wanted::DEFAULT,
+            users: WantedUsers::DEFAULT,
             jails: file.jails,
             keep_days: file.keep_days,
-            limits: sandbox::Limits::default(),
+            limits: sandbox::JailLimits::default(),
         }
     }
 }
 
 /// What the file says, unless a flag or a variable says another mode; `data` is the data directory.
 pub(super) fn settle(
-    mode: Option<(Mode, Source)>,
+    mode: Option<(SandboxMode, SettingSource)>,
     file: FileSandbox,
     data: &Path,
-    ledger: &mut Ledger,
-) -> Sandbox {
+    ledger: &mut SettingsLedger,
+) -> SandboxSettings {
     let trees = |trees: &Vec<PathBuf>| listed(trees.iter().map(path));
-    let sandbox = Sandbox {
+    let sandbox = SandboxSettings {
         mode: ledger.take("sandbox.mode", mode, file.mode, word),
         readonly: ledger.take("sandbox.readonly", None, file.readonly, trees),
         users: users(file.uids, file.user, ledger),
         jails: ledger.take("sandbox.jails", None, file.jails, text),
         keep_days: ledger.take("sandbox.keep_days", None, file.keep_days, text),
-        limits: sandbox::Limits {
+        limits: sandbox::JailLimits {
             data_bytes: bytes(ledger.take("sandbox.memory_mib", None, file.memory_mib, text)),
             memory_free_bytes: bytes(ledger.take(
                 "sandbox.memory_free_mib",
@@ -67,7 +67,7 @@ pub(super) fn settle(
             )),
             disk_bytes: bytes(ledger.take("sandbox.disk_mib", None, file.disk_mib, text)),
             free_bytes: bytes(ledger.take("sandbox.disk_free_mib", None, file.disk_free_mib, text)),
-            ..sandbox::Limits::default()
+            ..sandbox::JailLimits::default()
         },
     };
     if !sandbox.readonly.is_empty() {
@@ -83,8 +83,8 @@ pub(super) fn settle(
 }
 
 /// Why sandboxes cannot run as the range of users that was said.
-fn misfit(sandbox: &Sandbox) -> Option<String> {
-    let Wanted::Range { first, count } = sandbox.users else { return None };
+fn misfit(sandbox: &SandboxSettings) -> Option<String> {
+    let WantedUsers::Range { first, count } = sandbox.users else { return None };
     let jails = sandbox.jails;
     if usize::try_from(count).is_ok_and(|count| count < jails) {
         return Some(format!(
@@ -98,27 +98,27 @@ fn misfit(sandbox: &Sandbox) -> Option<String> {
     Some(format!("{first}:{count} holds {}: say another range, as {free}:{count}", known.whose))
 }
 
-fn users(uids: Uids, user: Option<u32>, ledger: &mut Ledger) -> Wanted {
-    let Uids(uids) = ledger.take("sandbox.uids", None, uids, |Uids(text)| text.clone());
+fn users(uids: UserRange, user: Option<u32>, ledger: &mut SettingsLedger) -> WantedUsers {
+    let UserRange(uids) = ledger.take("sandbox.uids", None, uids, |UserRange(text)| text.clone());
     let user = ledger
         .take("sandbox.user", None, user, |user| user.map_or_else(|| "none".into(), |user| text(&user)));
     if let Some(user) = user {
-        return Wanted::One(user);
+        return WantedUsers::One(user);
     }
     if uids == "own" {
-        return Wanted::Own;
+        return WantedUsers::Own;
     }
     let range = uids.split_once(':').and_then(|(first, count)| {
         let (first, count) = (first.parse::<u32>().ok()?, count.parse::<u32>().ok()?);
         // The last number is nobody's.
         let legal = first > 0 && count > 0 && first.checked_add(count).is_some();
-        legal.then_some(Wanted::Range { first, count })
+        legal.then_some(WantedUsers::Range { first, count })
     });
     range.unwrap_or_else(|| {
         let message =
             format!("{uids} must be the first user and how many, as 2000000000:4096, without root; or own");
         ledger.mistake("sandbox.uids", message);
-        Wanted::DEFAULT
+        WantedUsers::DEFAULT
     })
 }
 
@@ -133,17 +133,17 @@ mod tests {
 
     #[test]
     fn a_sandbox_is_local_unless_it_is_said_to_be_off() {
-        let plain = Sandbox {
-            mode: Mode::Local,
+        let plain = SandboxSettings {
+            mode: SandboxMode::Local,
             readonly: Vec::new(),
-            users: Wanted::DEFAULT,
+            users: WantedUsers::DEFAULT,
             jails: 64,
             keep_days: 30,
-            limits: sandbox::Limits::default(),
+            limits: sandbox::JailLimits::default(),
         };
         assert_eq!(settled(&[], "").expect("legal").sandbox, plain);
         let off = settled(&["--sandbox=off"], "[sandbox]\nmode = \"local\"\n").expect("legal");
-        assert_eq!(off.sandbox, Sandbox { mode: Mode::Off, ..plain });
+        assert_eq!(off.sandbox, SandboxSettings { mode: SandboxMode::Off, ..plain });
         assert_eq!(told(&off, "sandbox.mode"), "off (--sandbox)");
     }
 

@@ -3,28 +3,28 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use engine::Tree;
-use models::{Keys, Net, Proxy};
+use engine::ThreadLimits;
+use models::{ProviderKeys, ProviderNet, ProviderProxy};
 use protocol::{
     WorkspaceId,
-    routes::{Key, Route, Routes},
+    routes::{ProviderKey, Route, Routes},
 };
 use reqwest::{Certificate, header::HeaderValue};
 
 use super::{
     environment::{self, variable},
     file::FileThreads,
-    flags::{Beside, Said, Word},
+    flags::{FlagWord, SaidFlags, SettingsFlags},
     listen,
-    log::{self, Log},
+    log::{self, LogSettings},
     origins,
     provider_keys::{doubts, is_own, provider_key_in, variables},
-    read::{self, Read},
-    route_entry::Around,
+    read::{self, ReadSettings},
+    route_entry::RouteSurroundings,
     routes,
-    sandbox::{self, Sandbox},
+    sandbox::{self, SandboxSettings},
     shown::{path, text, word},
-    source::{ConfigError, Ledger, Mistake, Setting, Source},
+    source::{ConfigError, SettingMistake, SettingSource, SettingsLedger, ShownSetting},
 };
 use crate::secret;
 
@@ -33,18 +33,18 @@ pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
 
 /// The settings as they are meant: total, checked.
 #[derive(Debug)]
-pub(crate) struct Settled {
+pub(crate) struct HeddleSettings {
     pub(crate) listen: SocketAddr,
     pub(crate) data: PathBuf,
     pub(crate) routes: Routes,
-    pub(crate) keys: Keys,
-    pub(crate) net: Net,
-    pub(crate) sandbox: Sandbox,
+    pub(crate) keys: ProviderKeys,
+    pub(crate) net: ProviderNet,
+    pub(crate) sandbox: SandboxSettings,
     /// How many threads a new session may have, and how deep.
-    pub(crate) tree: Tree,
+    pub(crate) tree: ThreadLimits,
     /// Bytes that sessions at rest may take in memory.
     pub(crate) cache_bytes: usize,
-    pub(crate) log: Log,
+    pub(crate) log: LogSettings,
     /// Web pages that may call from a browser.
     pub(crate) origins: Vec<HeaderValue>,
     /// The hash of `HEDDLE_API_KEY`: a key named `env`, valid while it is set.
@@ -54,50 +54,50 @@ pub(crate) struct Settled {
     /// What is odd about the keys in the variables.
     pub(crate) doubts: Vec<String>,
     /// All of these as they are shown, each with its source.
-    pub(crate) settings: Vec<Setting>,
+    pub(crate) settings: Vec<ShownSetting>,
 }
 
-impl Said {
+impl SaidFlags {
     /// What the flags, the environment and the file mean together.
-    pub(crate) fn settle(self) -> Result<Settled, ConfigError> {
+    pub(crate) fn settle(self) -> Result<HeddleSettings, ConfigError> {
         let file = self.with("config", self.flags.config.clone());
         settle(self, read::read(file), &variable)
     }
 }
 
-impl Beside {
+impl SettingsFlags {
     /// The settings of that server, as far as the file and the environment say them; `data` goes before it.
-    pub(crate) fn settle(&self, data: Option<PathBuf>) -> Result<Settled, ConfigError> {
+    pub(crate) fn settle(&self, data: Option<PathBuf>) -> Result<HeddleSettings, ConfigError> {
         self.said(data).settle()
     }
 }
 
-impl Settled {
+impl HeddleSettings {
     /// Whether `route` is there without being named in the file.
     pub(crate) fn is_built_in(&self, route: &Route) -> bool {
         let provider = format!("{}.provider", routes::path(&route.pattern));
         let entered = self.settings.iter().find(|setting| setting.name == provider);
-        entered.is_none_or(|setting| setting.source == Source::Default)
+        entered.is_none_or(|setting| setting.source == SettingSource::Default)
     }
 
     /// The variable that should hold the key of `route`, while nobody has set it.
     pub(crate) fn unset_key<'a>(&self, route: &'a Route) -> Option<&'a str> {
         match route.key.as_ref()? {
-            Key::Variable(name) => (!self.keys.has(name)).then_some(name),
-            Key::File(_) => None,
+            ProviderKey::Variable(name) => (!self.keys.has(name)).then_some(name),
+            ProviderKey::File(_) => None,
         }
     }
 }
 
 pub(super) fn settle(
-    said: Said,
-    read: Read,
+    said: SaidFlags,
+    read: ReadSettings,
     variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Settled, ConfigError> {
-    let Read { file, lines, mistakes, legible } = read;
+) -> Result<HeddleSettings, ConfigError> {
+    let ReadSettings { file, lines, mistakes, legible } = read;
     let flags = said.flags.clone();
     let found = lines.file.clone();
-    let mut ledger = Ledger::new(lines, legible);
+    let mut ledger = SettingsLedger::new(lines, legible);
     let which = |file: &PathBuf| if file.as_os_str().is_empty() { "none".to_owned() } else { path(file) };
     ledger.take("config", said.with("config", flags.config.clone()), found, which);
     let listen = listen::settle(said.with("listen", flags.listen.clone()), file.listen, &mut ledger);
@@ -110,7 +110,7 @@ pub(super) fn settle(
     let format = one_of("log.format", said.with("log_format", flags.log_format.clone()), &mut ledger);
     let log = log::settle(format, said.with("log", flags.log.clone()), file.log, &mut ledger);
     let origins = origins::settle(file.cors.origins, &mut ledger);
-    let around = Around {
+    let around = RouteSurroundings {
         base: variable(environment::BASE_URL),
         is_set: &|name| provider_key_in(name, variable).is_some(),
         is_own: &|name| said.serves && variable(name).is_some_and(|key| is_own(&key)),
@@ -121,19 +121,19 @@ pub(super) fn settle(
     let keys = names.filter_map(|name| Some((name.to_owned(), provider_key_in(name, variable)?))).collect();
     let env_key = variable(environment::API_KEY);
     let (state, source) = match &env_key {
-        Some(_) => ("set", Source::Variable(environment::API_KEY.into())),
-        None => ("not set", Source::Default),
+        Some(_) => ("set", SettingSource::Variable(environment::API_KEY.into())),
+        None => ("not set", SettingSource::Default),
     };
     ledger.enter(environment::API_KEY, state.into(), source);
     let weak_key = env_key.as_deref().and_then(|key| secret::unfit(key.trim()));
     let doubts = doubts(&routes, env_key.as_deref(), variable);
     let settings = ledger.close(mistakes).map_err(|mut mistakes| {
-        let source = Source::Variable(environment::API_KEY.into());
+        let source = SettingSource::Variable(environment::API_KEY.into());
         let weak = weak_key.clone().filter(|_| said.serves);
-        mistakes.extend(weak.map(|message| Mistake { source, message }));
+        mistakes.extend(weak.map(|message| SettingMistake { source, message }));
         ConfigError(mistakes)
     })?;
-    Ok(Settled {
+    Ok(HeddleSettings {
         listen,
         data,
         routes,
@@ -143,7 +143,7 @@ pub(super) fn settle(
         cache_bytes: usize::try_from(cache_bytes).unwrap_or(usize::MAX),
         log,
         origins,
-        net: Net { extra_ca_pem, proxy: Proxy::Environment },
+        net: ProviderNet { extra_ca_pem, proxy: ProviderProxy::Environment },
         env_key_hash: env_key.as_deref().map(|key| engine::keys::hash(key.trim())),
         weak_key: weak_key.map(|weak| format!("{} {weak}", environment::API_KEY)),
         doubts,
@@ -154,12 +154,12 @@ pub(super) fn settle(
 /// The word that a flag or a variable says for `name`, if it is one of those that there are.
 fn one_of<T: clap::ValueEnum>(
     name: &str,
-    said: Option<(Word<T>, Source)>,
-    ledger: &mut Ledger,
-) -> Option<(T, Source)> {
+    said: Option<(FlagWord<T>, SettingSource)>,
+    ledger: &mut SettingsLedger,
+) -> Option<(T, SettingSource)> {
     match said? {
-        (Word::Known(value), source) => Some((value, source)),
-        (Word::Unknown(text), source) => {
+        (FlagWord::Known(value), source) => Some((value, source)),
+        (FlagWord::Unknown(text), source) => {
             let known: Vec<String> = T::value_variants().iter().map(|known| word(known)).collect();
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             ledger.mistake_of(source, name, read::unknown("value", &text, &known));
@@ -168,7 +168,7 @@ fn one_of<T: clap::ValueEnum>(
     }
 }
 
-fn extra_ca(file: Option<PathBuf>, ledger: &mut Ledger) -> Option<Vec<u8>> {
+fn extra_ca(file: Option<PathBuf>, ledger: &mut SettingsLedger) -> Option<Vec<u8>> {
     let show = |file: &Option<PathBuf>| file.as_ref().map_or_else(|| "none".to_owned(), path);
     let file = ledger.take("extra_ca", None, file, show)?;
     let pem = std::fs::read(&file).map_err(|wrong| format!("cannot read {}: {wrong}", file.display()));
@@ -179,8 +179,8 @@ fn extra_ca(file: Option<PathBuf>, ledger: &mut Ledger) -> Option<Vec<u8>> {
     read.map_err(|wrong| ledger.mistake("extra_ca", wrong)).ok()
 }
 
-fn tree(file: &FileThreads, ledger: &mut Ledger) -> Tree {
-    Tree {
+fn tree(file: &FileThreads, ledger: &mut SettingsLedger) -> ThreadLimits {
+    ThreadLimits {
         max_threads: ledger.take("threads.max", None, file.max, text),
         max_depth: ledger.take("threads.max_depth", None, file.max_depth, text),
     }
@@ -200,7 +200,7 @@ mod tests {
         let file = "listen = \"127.0.0.1:1\"\ndata = \"there\"\n[threads]\nmax = 3\n";
         let settled = settled(&["--listen", "127.0.0.1:2"], file).expect("legal");
         assert_eq!((settled.listen.port(), &settled.data), (2, &PathBuf::from("there")));
-        assert_eq!(settled.tree, Tree { max_threads: 3, max_depth: 1 });
+        assert_eq!(settled.tree, ThreadLimits { max_threads: 3, max_depth: 1 });
         assert_eq!(settled.cache_bytes, 64 << 20);
         assert_eq!(
             ["listen", "data", "threads.max", "threads.max_depth"].map(|name| told(&settled, name)),
@@ -291,7 +291,7 @@ mod tests {
     fn the_key_of_the_environment_is_kept_as_a_hash_and_shown_as_set() {
         let read = read::parse(Path::new("heddle.toml"), "");
         let variable = |name: &str| (name == "HEDDLE_API_KEY").then(|| " sesame\n".to_owned());
-        let settled = settle(Said::default(), read, &variable).expect("legal");
+        let settled = settle(SaidFlags::default(), read, &variable).expect("legal");
         assert_eq!(settled.env_key_hash, Some(engine::keys::hash("sesame")));
         assert_eq!(told(&settled, "HEDDLE_API_KEY"), "set (HEDDLE_API_KEY)");
         assert!(!format!("{settled:?}").contains("sesame"));

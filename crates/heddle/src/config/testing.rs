@@ -5,9 +5,9 @@ use std::path::Path;
 use clap::Parser;
 
 use super::{
-    flags::Said,
+    flags::SaidFlags,
     read,
-    settled::{Settled, settle},
+    settled::{HeddleSettings, settle},
     source::ConfigError,
 };
 
@@ -15,17 +15,17 @@ use super::{
 #[derive(Parser)]
 pub(super) struct Line {
     #[command(flatten)]
-    pub(super) said: Said,
+    pub(super) said: SaidFlags,
 }
 
 /// What these flags and this file mean where no variable is set.
-pub(super) fn settled(flags: &[&str], text: &str) -> Result<Settled, ConfigError> {
+pub(super) fn settled(flags: &[&str], text: &str) -> Result<HeddleSettings, ConfigError> {
     let said = Line::parse_from([&["heddle"], flags].concat()).said;
     settle(said, read::parse(Path::new("heddle.toml"), text), &|_| None)
 }
 
 /// A setting as it is shown, with its source.
-pub(super) fn told(settled: &Settled, name: &str) -> String {
+pub(super) fn told(settled: &HeddleSettings, name: &str) -> String {
     let setting = settled.settings.iter().find(|setting| setting.name == name).expect("a setting");
     format!("{} ({})", setting.value, setting.source)
 }

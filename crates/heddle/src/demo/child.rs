@@ -8,14 +8,14 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::{Outcome, Wrong, client::Caller, config};
+use crate::{Outcome, Wrong, client::ApiClient, config};
 
 /// How long a server may take to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct DemoServer {
     child: Child,
     pub(crate) listen: SocketAddr,
     pub(crate) url: String,
@@ -23,7 +23,7 @@ pub(crate) struct Server {
     pub(crate) key: String,
 }
 
-impl Server {
+impl DemoServer {
     /// Starts one on `data`; on the address it had before, or on a free port; `key` opens it; `jailed` if
     /// this host can isolate commands.
     pub(crate) async fn start(
@@ -65,8 +65,8 @@ impl Server {
         Ok(Self { child, listen, url, key })
     }
 
-    pub(crate) fn caller(&self) -> Result<Caller, reqwest::Error> {
-        Caller::new(&self.url, &self.key)
+    pub(crate) fn caller(&self) -> Result<ApiClient, reqwest::Error> {
+        ApiClient::new(&self.url, &self.key)
     }
 
     /// SIGKILL: no goodbye.

@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 
 use crate::{
     Outcome, Wrong,
-    client::Caller,
+    client::ApiClient,
     config,
-    follow::{self, Follow, Told},
+    follow::{self, FollowedEvent, SessionFollower},
     hands,
     remark::remark,
     secret, tail, terminal,
-    tree::Tree,
+    tree::ThreadTree,
 };
-use child::Server;
+use child::DemoServer;
 
 /// What the agents are told to do: one makes a file, the other waits for it and reads it. The built-in script
 /// takes each line for the agent that it names, a language model understands it.
@@ -32,14 +32,14 @@ const WORKS: &str = "Run the command that you are given with bash, as it is and 
 
 /// What the demo is about.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Flags {
+pub(crate) struct DemoFlags {
     /// The model [default: heddle-demo, or claude-sonnet-5 with ANTHROPIC_API_KEY set]
     #[arg(long, value_name = "ID")]
     model: Option<String>,
 }
 
-pub(crate) async fn run(flags: Flags) -> Outcome {
-    let jailed = hands::probe(&config::Sandbox::default()).await?.0.ok();
+pub(crate) async fn run(flags: DemoFlags) -> Outcome {
+    let jailed = hands::probe(&config::SandboxSettings::default()).await?.0.ok();
     let model = match flags.model {
         // Nothing but the demo's own commands runs without a sandbox.
         _ if !jailed => "heddle-demo".into(),
@@ -57,13 +57,13 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
             "this host cannot isolate commands (see `heddle doctor`): the built-in script runs its own without",
         );
     }
-    let server = Server::start(data.path(), None, secret::passing()?, jailed).await?;
+    let server = DemoServer::start(data.path(), None, secret::passing()?, jailed).await?;
     let caller = server.caller()?;
     let session = begin(&caller, &model).await?;
     remark(&format!("the server is at {}, the session is {session}", server.url));
     let mut show = Show {
         tree: tail::begin(&caller, &session).await?,
-        events: Follow::open(&caller.patient(), &session).await?,
+        events: SessionFollower::open(&caller.patient(), &session).await?,
         seen: BTreeMap::new(),
         caller,
         session,
@@ -76,7 +76,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
 }
 
 /// Makes an environment, the three agents, and a session.
-async fn begin(caller: &Caller, model: &str) -> Result<String, Wrong> {
+async fn begin(caller: &ApiClient, model: &str) -> Result<String, Wrong> {
     let environment = caller.post("/v1/environments", &json!({"name": "demo"})).await?;
     let tools = json!([{"type": "agent_toolset_20260401"}]);
     let mut members = Vec::new();
@@ -95,17 +95,17 @@ async fn begin(caller: &Caller, model: &str) -> Result<String, Wrong> {
 
 /// The demo on its way.
 struct Show {
-    caller: Caller,
+    caller: ApiClient,
     session: String,
-    tree: Tree,
-    events: Follow,
+    tree: ThreadTree,
+    events: SessionFollower,
     /// Every event that was shown, by thread.
     seen: BTreeMap<String, Vec<String>>,
 }
 
 impl Show {
     /// The task, the agents at work, the kill, the reports.
-    async fn work(&mut self, mut server: Server, data: &Path, jailed: bool) -> Result<Server, Wrong> {
+    async fn work(&mut self, mut server: DemoServer, data: &Path, jailed: bool) -> Result<DemoServer, Wrong> {
         let message = json!({"type": "user.message", "content": [{"type": "text", "text": TASK}]});
         let path = format!("/v1/sessions/{}/events", self.session);
         self.caller.post(&path, &json!({"events": [message]})).await?;
@@ -137,7 +137,7 @@ impl Show {
         Ok(self.show(told))
     }
 
-    fn show(&mut self, told: Told) -> Value {
+    fn show(&mut self, told: FollowedEvent) -> Value {
         self.tree.tell(&told);
         let id = told.event["id"].as_str().unwrap_or_default().to_owned();
         self.seen.entry(told.thread).or_default().push(id);
@@ -177,10 +177,10 @@ impl Show {
     }
 }
 
-async fn restart(mut server: Server, data: &Path, jailed: bool) -> Result<Server, Wrong> {
+async fn restart(mut server: DemoServer, data: &Path, jailed: bool) -> Result<DemoServer, Wrong> {
     remark("kill -9: the server is gone");
     server.kill().await?;
-    let server = Server::start(data, Some(server.listen), server.key, jailed).await?;
+    let server = DemoServer::start(data, Some(server.listen), server.key, jailed).await?;
     remark("the server is back on the same data; the streams go on after the last event you saw");
     Ok(server)
 }

@@ -3,20 +3,20 @@
 use alloc::{format, string::String, vec::Vec};
 
 use protocol::{
-    AgentId, Fields, Invalid, Stamp,
+    AgentId, Fields, Invalid, Timestamp,
     agent::{Agent, AgentDefinition, ExecutionIdentity},
     limits,
     model::{self, ModelConfig},
-    parse::{self, Given, MetadataPatch},
-    roster::Sent,
+    parse::{self, GivenField, MetadataPatch},
+    roster::RosterEntry,
     routes::Routes,
-    tool::{self, Tool},
+    tool::{self, AgentTool},
 };
 use serde_json::Value;
 
-use super::{Refused, document::Document, roster, routed, text_or_none, unserved};
+use super::{DocumentRefusal, document::DocumentRules, roster, routed, text_or_none, unserved};
 
-impl Document for Agent {
+impl DocumentRules for Agent {
     const DELETED: Option<&'static str> = None;
 
     fn version(&self) -> Option<u64> {
@@ -38,8 +38,8 @@ pub fn create(
     body: Value,
     routes: &Routes,
     id: AgentId,
-    at: Stamp,
-) -> Result<(Agent, Option<Vec<Sent>>), Invalid> {
+    at: Timestamp,
+) -> Result<(Agent, Option<Vec<RosterEntry>>), Invalid> {
     let mut fields = Fields::of(body, "")?;
     let name = fields.required("name", parse::text(1, limits::NAME_CHARS))?;
     let model = routed(fields.required("model", model::model)?, routes, "model")?;
@@ -74,14 +74,19 @@ pub fn create(
 ///
 /// # Errors
 /// An entry of the roster, or a tool of the agent, that may not be in one.
-pub fn enlist(agent: Agent, sent: &[Sent], found: &[Option<Agent>], nested: bool) -> Result<Agent, Invalid> {
+pub fn enlist(
+    agent: Agent,
+    sent: &[RosterEntry],
+    found: &[Option<Agent>],
+    nested: bool,
+) -> Result<Agent, Invalid> {
     let coordinator = roster::pinned(&agent, sent, found, nested)?;
     roster::free_of_conflict(&agent.definition.tools, "tools")?;
     Ok(Agent { multiagent: Some(coordinator), ..agent })
 }
 
 /// The next version of `agent`; `None` when the change changes nothing. `found` are those that
-/// [`Change::named`] names; see [`roster::pinned`].
+/// [`AgentChange::named`] names; see [`roster::pinned`].
 ///
 /// Omitted keeps; arrays are replaced whole, null or `[]` clears; metadata is changed key by key; null or
 /// `""` clears description and system; the model is replaced whole (docs/rules.md 14).
@@ -91,16 +96,16 @@ pub fn enlist(agent: Agent, sent: &[Sent], found: &[Option<Agent>], nested: bool
 /// would change.
 pub fn revise(
     agent: &Agent,
-    change: Change,
+    change: AgentChange,
     found: &[Option<Agent>],
     nested: bool,
-    at: Stamp,
-) -> Result<Option<Agent>, Refused> {
+    at: Timestamp,
+) -> Result<Option<Agent>, DocumentRefusal> {
     if agent.archived_at.is_some() {
         return Err(agent.archived().into());
     }
     if let Some(sent) = change.version.filter(|sent| *sent != agent.definition.version) {
-        return Err(Refused::Stale { sent, current: agent.definition.version });
+        return Err(DocumentRefusal::Stale { sent, current: agent.definition.version });
     }
     let mut next = agent.clone();
     if let Some(name) = change.name {
@@ -116,9 +121,9 @@ pub fn revise(
         next.metadata = parse::patched(&agent.metadata, patch, false, "metadata")?;
     }
     let next = match change.rest.roster {
-        Given::Absent => next,
-        Given::Null => Agent { multiagent: None, ..next },
-        Given::Value(sent) => enlist(next, &sent, found, nested)?,
+        GivenField::Absent => next,
+        GivenField::Null => Agent { multiagent: None, ..next },
+        GivenField::Value(sent) => enlist(next, &sent, found, nested)?,
     };
     if next.multiagent.is_some() {
         roster::free_of_conflict(&next.definition.tools, "tools")?;
@@ -142,7 +147,7 @@ fn at_version(mut agent: Agent, version: u64) -> Agent {
 
 /// A change to an agent.
 #[derive(Debug)]
-pub struct Change {
+pub struct AgentChange {
     version: Option<u64>,
     name: Option<String>,
     model: Option<ModelConfig>,
@@ -150,12 +155,12 @@ pub struct Change {
     metadata: Option<MetadataPatch>,
 }
 
-impl Change {
+impl AgentChange {
     /// Whom the roster names that it brings; they are to be found before it is made.
-    pub fn named(&self) -> &[Sent] {
+    pub fn named(&self) -> &[RosterEntry] {
         match &self.rest.roster {
-            Given::Value(sent) => sent,
-            Given::Absent | Given::Null => &[],
+            GivenField::Value(sent) => sent,
+            GivenField::Absent | GivenField::Null => &[],
         }
     }
 
@@ -179,10 +184,10 @@ impl Change {
 /// What creating and changing read alike.
 #[derive(Debug)]
 struct Rest {
-    description: Given<Option<String>>,
-    system: Given<Option<String>>,
-    tools: Given<Vec<Tool>>,
-    roster: Given<Vec<Sent>>,
+    description: GivenField<Option<String>>,
+    system: GivenField<Option<String>>,
+    tools: GivenField<Vec<AgentTool>>,
+    roster: GivenField<Vec<RosterEntry>>,
 }
 
 impl Rest {
@@ -212,19 +217,19 @@ fn execution_identity(value: Value, path: &str) -> Result<ExecutionIdentity, Inv
 }
 
 /// Refuses null where a field cannot be cleared.
-fn uncleared<T>(key: &str, given: Given<T>) -> Result<Option<T>, Invalid> {
+fn uncleared<T>(key: &str, given: GivenField<T>) -> Result<Option<T>, Invalid> {
     match given {
-        Given::Absent => Ok(None),
-        Given::Null => Err(Invalid::new(key, "cannot be cleared; leave it out to keep it")),
-        Given::Value(value) => Ok(Some(value)),
+        GivenField::Absent => Ok(None),
+        GivenField::Null => Err(Invalid::new(key, "cannot be cleared; leave it out to keep it")),
+        GivenField::Value(value) => Ok(Some(value)),
     }
 }
 
-fn replace<T: Default>(stored: &mut T, given: Given<T>) {
+fn replace<T: Default>(stored: &mut T, given: GivenField<T>) {
     match given {
-        Given::Absent => {}
-        Given::Null => *stored = T::default(),
-        Given::Value(value) => *stored = value,
+        GivenField::Absent => {}
+        GivenField::Null => *stored = T::default(),
+        GivenField::Value(value) => *stored = value,
     }
 }
 

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::*;
 use crate::rules::document::archive;
 
-const MADE: Stamp = Stamp::from_micros(1_000_000);
-const LATER: Stamp = Stamp::from_micros(2_000_000);
+const MADE: Timestamp = Timestamp::from_micros(1_000_000);
+const LATER: Timestamp = Timestamp::from_micros(2_000_000);
 
 fn routes() -> Routes {
     Routes(vec![Route::script("m*")])
@@ -28,11 +28,11 @@ fn full() -> Agent {
     create(body, &routes(), AgentId::from_bits(7), MADE).expect("legal").0
 }
 
-fn revised(agent: &Agent, body: Value) -> Result<Option<Agent>, Refused> {
-    revise(agent, Change::read(body, &routes())?, &[], false, LATER)
+fn revised(agent: &Agent, body: Value) -> Result<Option<Agent>, DocumentRefusal> {
+    revise(agent, AgentChange::read(body, &routes())?, &[], false, LATER)
 }
 
-fn changed(body: Value) -> Result<Option<Agent>, Refused> {
+fn changed(body: Value) -> Result<Option<Agent>, DocumentRefusal> {
     revised(&full(), body)
 }
 
@@ -97,7 +97,7 @@ fn a_model_without_a_route_is_refused_with_the_table() {
 fn another_identity_is_not_served() {
     let body = json!({"execution_identity": {"type": "aws_role", "role_arn": "arn:x"}});
     let wrong = Invalid::unsupported("execution_identity.type", "`aws_role`");
-    assert_eq!(changed(body), Err(Refused::Invalid(wrong)));
+    assert_eq!(changed(body), Err(DocumentRefusal::Invalid(wrong)));
 }
 
 #[test]
@@ -146,36 +146,39 @@ fn name_and_model_cannot_be_cleared() {
     for key in ["name", "model"] {
         let body = Value::Object(Object::from_iter([(key.to_string(), Value::Null)]));
         let wrong = Invalid::new(key, "cannot be cleared; leave it out to keep it");
-        assert_eq!(changed(body), Err(Refused::Invalid(wrong)));
+        assert_eq!(changed(body), Err(DocumentRefusal::Invalid(wrong)));
     }
 }
 
 #[test]
 fn a_stale_version_is_refused_even_when_nothing_would_change() {
-    assert_eq!(changed(json!({"version": 3})), Err(Refused::Stale { sent: 3, current: 1 }));
+    assert_eq!(changed(json!({"version": 3})), Err(DocumentRefusal::Stale { sent: 3, current: 1 }));
 }
 
 #[test]
 fn archive_is_idempotent_and_final() {
     let archived = archive(&full(), LATER).expect("the first time");
     assert_eq!(archived, Agent { archived_at: Some(LATER), updated_at: LATER, ..full() });
-    assert_eq!(archive(&archived, Stamp::from_micros(3_000_000)), None);
+    assert_eq!(archive(&archived, Timestamp::from_micros(3_000_000)), None);
     let wrong = revised(&archived, json!({"name": "n"})).expect_err("archived");
-    assert!(matches!(&wrong, Refused::Invalid(wrong) if wrong.message.contains("is archived")), "{wrong}");
+    assert!(
+        matches!(&wrong, DocumentRefusal::Invalid(wrong) if wrong.message.contains("is archived")),
+        "{wrong}"
+    );
 }
 
-fn maybe<T>(value: impl Strategy<Value = T> + 'static) -> BoxedStrategy<Given<T>>
+fn maybe<T>(value: impl Strategy<Value = T> + 'static) -> BoxedStrategy<GivenField<T>>
 where
     T: core::fmt::Debug + Clone + 'static,
 {
-    prop_oneof![Just(Given::Absent), Just(Given::Null), value.prop_map(Given::Value)].boxed()
+    prop_oneof![Just(GivenField::Absent), Just(GivenField::Null), value.prop_map(GivenField::Value)].boxed()
 }
 
-fn put<T: Into<Value>>(body: &mut Object, key: &str, given: Given<T>) {
+fn put<T: Into<Value>>(body: &mut Object, key: &str, given: GivenField<T>) {
     match given {
-        Given::Absent => {}
-        Given::Null => drop(body.insert(key.into(), Value::Null)),
-        Given::Value(value) => drop(body.insert(key.into(), value.into())),
+        GivenField::Absent => {}
+        GivenField::Null => drop(body.insert(key.into(), Value::Null)),
+        GivenField::Value(value) => drop(body.insert(key.into(), value.into())),
     }
 }
 
@@ -197,10 +200,10 @@ proptest! {
         body.insert("metadata".into(), Value::Object(patch));
         let body = Value::Object(body);
 
-        let text = |given: Given<String>, stored: &Option<String>| match given {
-            Given::Absent => stored.clone(),
-            Given::Null => None,
-            Given::Value(text) => Some(text).filter(|text| !text.is_empty()),
+        let text = |given: GivenField<String>, stored: &Option<String>| match given {
+            GivenField::Absent => stored.clone(),
+            GivenField::Null => None,
+            GivenField::Value(text) => Some(text).filter(|text| !text.is_empty()),
         };
         let mut kept = before.metadata.clone();
         for (key, value) in metadata {
@@ -211,16 +214,16 @@ proptest! {
         }
         let custom = |name: &String| {
             let input_schema = json!({"type": "object"}).as_object().cloned().unwrap();
-            Tool::Custom(CustomTool { name: name.clone(), description: "d".into(), input_schema })
+            AgentTool::Custom(CustomTool { name: name.clone(), description: "d".into(), input_schema })
         };
         let stored = before.definition.clone();
         let definition = AgentDefinition {
             description: text(description, &stored.description),
             system: text(system, &stored.system),
             tools: match tools {
-                Given::Absent => stored.tools.clone(),
-                Given::Null => Vec::new(),
-                Given::Value(names) => names.iter().map(custom).collect(),
+                GivenField::Absent => stored.tools.clone(),
+                GivenField::Null => Vec::new(),
+                GivenField::Value(names) => names.iter().map(custom).collect(),
             },
             ..stored
         };
@@ -241,13 +244,13 @@ fn member(id: u128, name: &str) -> Agent {
     create(body, &routes(), AgentId::from_bits(id), MADE).expect("legal").0
 }
 
-fn enlisted(sent: &[Sent], found: &[Option<Agent>]) -> Result<Agent, Invalid> {
+fn enlisted(sent: &[RosterEntry], found: &[Option<Agent>]) -> Result<Agent, Invalid> {
     enlist(full(), sent, found, false)
 }
 
 #[test]
 fn a_roster_is_pinned_and_the_agents_own_place_goes_with_its_version() {
-    let sent = [Sent::Agent { id: AgentId::from_bits(8), version: None }, Sent::Own];
+    let sent = [RosterEntry::Agent { id: AgentId::from_bits(8), version: None }, RosterEntry::Own];
     let agent = enlisted(&sent, &[Some(at_version(member(8, "a"), 3)), None]).expect("legal");
     let pins = |agent: &Agent| {
         let agents = agent.multiagent.iter().flat_map(|roster| &roster.agents);
@@ -267,11 +270,11 @@ fn a_roster_is_pinned_and_the_agents_own_place_goes_with_its_version() {
 
 #[test]
 fn who_may_not_be_in_a_roster_is_named() {
-    let of = |id: u128| Sent::Agent { id: AgentId::from_bits(id), version: None };
+    let of = |id: u128| RosterEntry::Agent { id: AgentId::from_bits(id), version: None };
     let two = [of(8), of(9)];
-    let then = Sent::Agent { id: AgentId::from_bits(7), version: Some(9) };
+    let then = RosterEntry::Agent { id: AgentId::from_bits(7), version: Some(9) };
     let archived = Agent { archived_at: Some(LATER), ..member(8, "a") };
-    let coordinator = enlisted(&[Sent::Own], &[None]).expect("legal");
+    let coordinator = enlisted(&[RosterEntry::Own], &[None]).expect("legal");
     let conflict = |id| {
         let body = json!({"name": "c", "model": "m1", "tools": [tool("create_agent")]});
         create(body, &routes(), AgentId::from_bits(id), MADE).expect("legal").0
@@ -289,7 +292,7 @@ fn who_may_not_be_in_a_roster_is_named() {
         (&two[..1], vec![Some(member(8, "self"))], "multiagent.agents.0", "reserved", None),
         (&two[..1], vec![Some(member(8, "anthropic.advisor"))], "multiagent.agents.0", "reserved", None),
         (&[then][..], vec![None], "multiagent.agents.0", "\"self\"", None),
-        (&[of(7), Sent::Own][..], vec![None, None], "multiagent.agents.1", "named `n`", None),
+        (&[of(7), RosterEntry::Own][..], vec![None, None], "multiagent.agents.1", "named `n`", None),
         (&two[..1], vec![Some(conflict(8))], "multiagent.agents.0", "create_agent", None),
         (&two[..1], vec![Some(coordinator)], "multiagent.agents.0", "`[threads] max_depth` is 1", None),
     ] {
@@ -297,6 +300,6 @@ fn who_may_not_be_in_a_roster_is_named() {
         assert_eq!((wrong.path.as_str(), wrong.code), (path, code));
         assert!(wrong.message.contains(part), "{}", wrong.message);
     }
-    let own = enlist(conflict(7), &[Sent::Own], &[None], false).expect_err("a conflict");
+    let own = enlist(conflict(7), &[RosterEntry::Own], &[None], false).expect_err("a conflict");
     assert_eq!((own.path.as_str(), own.code), ("tools.0.name", None));
 }

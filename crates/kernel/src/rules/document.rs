@@ -2,14 +2,14 @@
 
 use alloc::{format, string::String};
 
-use protocol::{Fields, Invalid, Stamp, id::Id, resource::Resource};
+use protocol::{Fields, Invalid, Timestamp, id::Id, resource::Resource};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::refused::Refused;
+use super::refused::DocumentRefusal;
 
 /// A resource with the rules of its documents.
-pub trait Document:
+pub trait DocumentRules:
     Resource + Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
 {
     /// The `type` of the answer to its removal; `None`: it is never removed.
@@ -28,7 +28,7 @@ pub trait Document:
     }
 
     /// What it is below, if anything; always the same.
-    fn parent(&self) -> Option<Parent> {
+    fn parent(&self) -> Option<DocumentParent> {
         None
     }
 
@@ -42,7 +42,7 @@ pub trait Document:
 /// A document that others are below: they are made only while it is there and not archived, and removed with
 /// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parent {
+pub struct DocumentParent {
     /// The word for its kind.
     pub kind: &'static str,
     /// The 128 bits of its id.
@@ -50,9 +50,9 @@ pub struct Parent {
     missing: Invalid,
 }
 
-impl Parent {
+impl DocumentParent {
     /// The document of this id.
-    pub fn of<D: Document>(id: Id<D::Kind>) -> Self {
+    pub fn of<D: DocumentRules>(id: Id<D::Kind>) -> Self {
         Self { kind: D::KIND, id: id.bits(), missing: missing::<D>(id) }
     }
 
@@ -69,12 +69,12 @@ impl Parent {
 }
 
 /// A document whose bodies need nothing but themselves to be understood.
-pub trait Plain: Document {
+pub trait PlainDocument: DocumentRules {
     /// A new one, of the fields of a body.
     ///
     /// # Errors
     /// The field that is wrong or not served yet.
-    fn create(fields: &mut Fields, id: Id<Self::Kind>, at: Stamp) -> Result<Self, Invalid>;
+    fn create(fields: &mut Fields, id: Id<Self::Kind>, at: Timestamp) -> Result<Self, Invalid>;
 
     /// Changes it by the fields of a body, as if it were not archived.
     ///
@@ -87,7 +87,7 @@ pub trait Plain: Document {
 ///
 /// # Errors
 /// The field that is wrong, unknown or not served yet.
-pub fn create<D: Plain>(body: Value, id: Id<D::Kind>, at: Stamp) -> Result<D, Invalid> {
+pub fn create<D: PlainDocument>(body: Value, id: Id<D::Kind>, at: Timestamp) -> Result<D, Invalid> {
     let mut fields = Fields::of(body, "")?;
     let made = D::create(&mut fields, id, at)?;
     fields.finish()?;
@@ -98,7 +98,7 @@ pub fn create<D: Plain>(body: Value, id: Id<D::Kind>, at: Stamp) -> Result<D, In
 ///
 /// # Errors
 /// The field that is wrong or unknown; an archived document.
-pub fn revise<D: Plain>(stored: &D, body: Value, at: Stamp) -> Result<Option<D>, Invalid> {
+pub fn revise<D: PlainDocument>(stored: &D, body: Value, at: Timestamp) -> Result<Option<D>, Invalid> {
     let mut fields = Fields::of(body, "")?;
     let mut next = stored.clone();
     next.change(&mut fields)?;
@@ -114,7 +114,7 @@ pub fn revise<D: Plain>(stored: &D, body: Value, at: Stamp) -> Result<Option<D>,
 }
 
 /// The document archived; `None` when it is already.
-pub fn archive<D: Document>(stored: &D, at: Stamp) -> Option<D> {
+pub fn archive<D: DocumentRules>(stored: &D, at: Timestamp) -> Option<D> {
     if stored.archived_at().is_some() {
         return None;
     }
@@ -125,16 +125,16 @@ pub fn archive<D: Document>(stored: &D, at: Stamp) -> Option<D> {
 }
 
 /// The refusal of an id that names nothing.
-pub fn missing<D: Document>(id: Id<D::Kind>) -> Invalid {
+pub fn missing<D: DocumentRules>(id: Id<D::Kind>) -> Invalid {
     let deleted = if D::DELETED.is_some() { ", or it is deleted" } else { "" };
     let message = format!("there is no {} {id}{deleted}", noun(D::KIND));
     Invalid { absent: true, code: D::MISSING, ..Invalid::new("", message) }
 }
 
 /// The refusal of a name that another live document of the workspace has.
-pub fn taken<D: Document>(name: &str) -> Refused {
+pub fn taken<D: DocumentRules>(name: &str) -> DocumentRefusal {
     let message = format!("another {} is called `{name}`; choose another name", noun(D::KIND));
-    Refused::Taken(Invalid::new("name", message))
+    DocumentRefusal::Taken(Invalid::new("name", message))
 }
 
 /// What people call a kind.

@@ -3,20 +3,20 @@
 use alloc::format;
 
 use protocol::{
-    EnvironmentId, Fields, Invalid, Stamp,
-    environment::{self, Config, Environment},
+    EnvironmentId, Fields, Invalid, Timestamp,
+    environment::{self, Environment, EnvironmentConfig},
     limits,
-    parse::{self, Given},
+    parse::{self, GivenField},
 };
 use serde_json::Value;
 
-use super::document::{Document, Plain};
-use super::refused::InUse;
+use super::document::{DocumentRules, PlainDocument};
+use super::refused::EnvironmentInUse;
 
 /// The error code of an environment that is not there.
 const NOT_FOUND: &str = "environment_not_found";
 
-impl Document for Environment {
+impl DocumentRules for Environment {
     const DELETED: Option<&'static str> = Some("environment_deleted");
     const MISSING: Option<&'static str> = Some(NOT_FOUND);
 
@@ -30,8 +30,8 @@ impl Document for Environment {
     }
 }
 
-impl Plain for Environment {
-    fn create(fields: &mut Fields, id: EnvironmentId, at: Stamp) -> Result<Self, Invalid> {
+impl PlainDocument for Environment {
+    fn create(fields: &mut Fields, id: EnvironmentId, at: Timestamp) -> Result<Self, Invalid> {
         create(fields, id, at)
     }
 
@@ -43,10 +43,10 @@ impl Plain for Environment {
     }
 }
 
-fn create(fields: &mut Fields, id: EnvironmentId, at: Stamp) -> Result<Environment, Invalid> {
+fn create(fields: &mut Fields, id: EnvironmentId, at: Timestamp) -> Result<Environment, Invalid> {
     let name = fields.required("name", parse::text(1, limits::NAME_CHARS))?;
     let description = fields.optional("description", parse::text(0, limits::DESCRIPTION_CHARS))?;
-    let default = Config::default();
+    let default = EnvironmentConfig::default();
     let config = fields.optional("config", |value, path| environment::config(&default, value, path))?;
     let metadata = fields.optional("metadata", parse::metadata)?.unwrap_or_default();
     let scope = fields.optional("scope", environment::scope)?.unwrap_or_default();
@@ -68,9 +68,9 @@ fn change(next: &mut Environment, fields: &mut Fields) -> Result<(), Invalid> {
         next.name = name;
     }
     match fields.given("description", parse::text(0, limits::DESCRIPTION_CHARS))? {
-        Given::Absent => {}
-        Given::Null => next.description = None,
-        Given::Value(description) => next.description = Some(description),
+        GivenField::Absent => {}
+        GivenField::Null => next.description = None,
+        GivenField::Value(description) => next.description = Some(description),
     }
     if let Some(config) = fields.optional("config", |value, path| changed(&next.config, value, path))? {
         next.config = config;
@@ -89,8 +89,8 @@ fn change(next: &mut Environment, fields: &mut Fields) -> Result<(), Invalid> {
 ///
 /// # Errors
 /// How many there are.
-pub fn delete(environment: EnvironmentId, sessions: usize, force: bool) -> Result<(), InUse> {
-    if sessions == 0 || force { Ok(()) } else { Err(InUse { environment, sessions }) }
+pub fn delete(environment: EnvironmentId, sessions: usize, force: bool) -> Result<(), EnvironmentInUse> {
+    if sessions == 0 || force { Ok(()) } else { Err(EnvironmentInUse { environment, sessions }) }
 }
 
 /// Reads the id of the environment that a session is to have.
@@ -108,8 +108,8 @@ pub fn archived(id: EnvironmentId, path: &str) -> Invalid {
         .with_code("environment_archived")
 }
 
-fn changed(stored: &Config, value: Value, path: &str) -> Result<Config, Invalid> {
-    let Config::Cloud { .. } = stored;
+fn changed(stored: &EnvironmentConfig, value: Value, path: &str) -> Result<EnvironmentConfig, Invalid> {
+    let EnvironmentConfig::Cloud { .. } = stored;
     if value.get("type").and_then(Value::as_str) == Some("self_hosted") {
         let message = "the type of an environment cannot be changed; create a new environment";
         return Err(Invalid::new(parse::join(path, "type"), message).with_code("invalid_config_type_change"));

@@ -8,7 +8,7 @@ use alloc::{
 use proptest::prelude::*;
 use protocol::{
     Object,
-    environment::{Networking, Packages},
+    environment::{EnvironmentPackages, Networking},
     parse::Metadata,
 };
 use serde_json::json;
@@ -16,8 +16,8 @@ use serde_json::json;
 use super::*;
 use crate::rules::document::{archive, create, revise};
 
-const MADE: Stamp = Stamp::from_micros(1_000_000);
-const LATER: Stamp = Stamp::from_micros(2_000_000);
+const MADE: Timestamp = Timestamp::from_micros(1_000_000);
+const LATER: Timestamp = Timestamp::from_micros(2_000_000);
 
 fn made(body: Value) -> Result<Environment, Invalid> {
     create(body, EnvironmentId::from_bits(7), MADE)
@@ -87,7 +87,7 @@ fn what_is_omitted_stays() {
         allow_package_managers: false,
         allowed_hosts: Vec::from(["a.example".to_string()]),
     };
-    let config = Config::Cloud { networking, packages: Packages::default() };
+    let config = EnvironmentConfig::Cloud { networking, packages: EnvironmentPackages::default() };
     let body =
         json!({"config": {"type": "cloud", "networking": {"type": "limited", "allow_mcp_servers": true}}});
     assert_eq!(changed(body), Ok(Some(Environment { config, updated_at: LATER, ..full() })));

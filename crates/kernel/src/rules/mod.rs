@@ -10,12 +10,12 @@ mod refused;
 pub mod roster;
 pub mod session;
 
-pub use refused::{InUse, Refused};
+pub use refused::{DocumentRefusal, EnvironmentInUse};
 
 use protocol::{
     Invalid,
     model::{self, ModelConfig},
-    parse::{Fields, Given},
+    parse::{Fields, GivenField},
     routes::Routes,
 };
 use serde_json::Value;
@@ -31,8 +31,8 @@ fn routed(model: ModelConfig, routes: &Routes, path: &str) -> Result<ModelConfig
 /// Takes a list that Heddle does not serve yet: absent, null and empty are fine (docs/rules.md 11).
 fn unserved(fields: &mut Fields, key: &'static str) -> Result<(), Invalid> {
     let served = match fields.take(key) {
-        Given::Absent | Given::Null => true,
-        Given::Value(value) => match value {
+        GivenField::Absent | GivenField::Null => true,
+        GivenField::Value(value) => match value {
             Value::Array(items) => items.is_empty(),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => false,
         },

@@ -4,7 +4,7 @@ use protocol::{EnvironmentId, Invalid, parse};
 
 /// Why a document may not become what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum DocumentRefusal {
     /// A field is wrong, or the state does not allow the change (400).
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -21,7 +21,7 @@ pub enum Refused {
     Taken(Invalid),
     /// Something uses what is to be removed (409).
     #[error(transparent)]
-    InUse(#[from] InUse),
+    InUse(#[from] EnvironmentInUse),
 }
 
 /// Why an environment may not be deleted: sessions use it that are not terminated (409).
@@ -31,7 +31,7 @@ pub enum Refused {
      go on without it",
     parse::counted(*.sessions, "active session")
 )]
-pub struct InUse {
+pub struct EnvironmentInUse {
     /// What is used.
     pub environment: EnvironmentId,
     /// How many use it.

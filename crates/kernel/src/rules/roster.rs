@@ -5,10 +5,10 @@ use alloc::{format, string::String, vec::Vec};
 
 use protocol::{
     Invalid,
-    agent::{Agent, Member, SessionAgent, SessionCoordinator, ThreadAgent},
-    roster::{Coordinator, Errand, Pinned, Sent},
+    agent::{Agent, RosterMember, SessionAgent, SessionCoordinator, ThreadAgent},
+    roster::{Coordinator, DelegationTool, PinnedAgent, RosterEntry},
     routes::Routes,
-    tool::Tool,
+    tool::AgentTool,
 };
 
 use super::routed;
@@ -25,7 +25,7 @@ const RESERVED: [&str; 2] = ["anthropic.advisor", "self"];
 /// named like a delegation tool.
 pub fn pinned(
     agent: &Agent,
-    sent: &[Sent],
+    sent: &[RosterEntry],
     found: &[Option<Agent>],
     nested: bool,
 ) -> Result<Coordinator, Invalid> {
@@ -34,15 +34,15 @@ pub fn pinned(
     for (index, sent) in sent.iter().enumerate() {
         let path = format!("multiagent.agents.{index}");
         let member = match sent {
-            Sent::Own => agent,
+            RosterEntry::Own => agent,
             // What an answer shows of the agent itself may be sent back.
-            Sent::Agent { id, version } if *id == agent.definition.id => {
+            RosterEntry::Agent { id, version } if *id == agent.definition.id => {
                 if version.is_some_and(|version| version != agent.definition.version) {
                     return Err(Invalid::new(path, "name the agent itself as {\"type\": \"self\"}"));
                 }
                 agent
             }
-            Sent::Agent { id, version } => {
+            RosterEntry::Agent { id, version } => {
                 let member = found.get(index).and_then(Option::as_ref).ok_or_else(|| {
                     let version = version.map(|version| format!(" in version {version}")).unwrap_or_default();
                     Invalid::new(path.as_str(), format!("there is no agent {id}{version}"))
@@ -60,7 +60,7 @@ pub fn pinned(
             return Err(Invalid::new(path, message));
         }
         names.push(name);
-        pinned.push(Pinned { id: member.definition.id, version: member.definition.version });
+        pinned.push(PinnedAgent { id: member.definition.id, version: member.definition.version });
     }
     Ok(Coordinator { agents: pinned })
 }
@@ -92,7 +92,7 @@ fn fit(member: &Agent, nested: bool, path: &str) -> Result<(), Invalid> {
 ///
 /// # Errors
 /// The tool's name.
-pub fn free_of_conflict(tools: &[Tool], path: &str) -> Result<(), Invalid> {
+pub fn free_of_conflict(tools: &[AgentTool], path: &str) -> Result<(), Invalid> {
     match conflict(tools) {
         None => Ok(()),
         Some((index, name)) => {
@@ -103,16 +103,18 @@ pub fn free_of_conflict(tools: &[Tool], path: &str) -> Result<(), Invalid> {
     }
 }
 
-fn conflict(tools: &[Tool]) -> Option<(usize, &str)> {
+fn conflict(tools: &[AgentTool]) -> Option<(usize, &str)> {
     tools.iter().enumerate().find_map(|(index, tool)| match tool {
-        Tool::Custom(custom) => Errand::named(&custom.name).map(|_| (index, custom.name.as_str())),
-        Tool::Toolset(_) => None,
+        AgentTool::Custom(custom) => {
+            DelegationTool::named(&custom.name).map(|_| (index, custom.name.as_str()))
+        }
+        AgentTool::Toolset(_) => None,
     })
 }
 
 /// A roster's agent, found for a new session.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct FoundAgent {
     /// The agent, in the pinned version; `archived_at` is that of its latest.
     pub agent: Agent,
     /// Its own roster, where rosters may nest.
@@ -127,7 +129,7 @@ pub struct Found {
 pub fn whole(
     agent: &Agent,
     effective: &SessionAgent,
-    found: Vec<Option<Found>>,
+    found: Vec<Option<FoundAgent>>,
     routes: &Routes,
 ) -> Result<Option<SessionCoordinator>, Invalid> {
     let Some(roster) = &agent.multiagent else { return Ok(None) };
@@ -135,12 +137,12 @@ pub fn whole(
     for ((index, pinned), found) in roster.agents.iter().enumerate().zip(found) {
         let path: String = format!("agent.multiagent.agents.{index}");
         if pinned.id == agent.definition.id {
-            agents.push(Member { agent: ThreadAgent::from(effective), multiagent: None });
+            agents.push(RosterMember { agent: ThreadAgent::from(effective), multiagent: None });
             continue;
         }
-        let Pinned { id, version } = *pinned;
+        let PinnedAgent { id, version } = *pinned;
         let missing = || Invalid::new(path.as_str(), format!("there is no agent {id} in version {version}"));
-        let Found { agent: member, multiagent } = found.ok_or_else(missing)?;
+        let FoundAgent { agent: member, multiagent } = found.ok_or_else(missing)?;
         if member.archived_at.is_some() {
             return Err(Invalid::new(
                 path,
@@ -149,7 +151,7 @@ pub fn whole(
         }
         routed(member.definition.model.clone(), routes, &path)?;
         let member = SessionAgent::of(&member, None);
-        agents.push(Member { agent: ThreadAgent::from(&member), multiagent });
+        agents.push(RosterMember { agent: ThreadAgent::from(&member), multiagent });
     }
     free_of_conflict(&effective.definition.tools, "agent.tools")?;
     for (index, member) in agents.iter().enumerate() {

@@ -5,24 +5,24 @@ use alloc::{format, string::String, vec::Vec};
 use protocol::{
     AgentId, EnvironmentId, Fields, Invalid,
     agent::{Agent, SessionAgent},
-    environment::{Config, Networking},
+    environment::{EnvironmentConfig, Networking},
     input::{self, ClientEvent},
     limits,
     model::{self, ModelConfig},
-    parse::{self, Given, Metadata},
+    parse::{self, GivenField, Metadata},
     routes::Routes,
-    tool::{self, Tool},
+    tool::{self, AgentTool},
 };
 use serde_json::Value;
 
 use super::{environment, routed, text_or_none, unserved};
-use crate::Change;
+use crate::SessionChange;
 
 /// A session as a client asks for it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Request {
+pub struct SessionRequest {
     /// The agent, and what is different about it.
-    pub agent: AgentRef,
+    pub agent: AgentReference,
     /// Where its tools run.
     pub environment: EnvironmentId,
     /// What it is called.
@@ -35,36 +35,36 @@ pub struct Request {
 
 /// An agent as a session names it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AgentRef {
+pub struct AgentReference {
     /// Which agent.
     pub id: AgentId,
     /// Which version; `None` is the latest.
     pub version: Option<u64>,
     /// What is different in this session.
-    pub overrides: Overrides,
+    pub overrides: AgentOverrides,
 }
 
 /// What is different about a session's agent: omitted inherits, null or empty clears, a value replaces.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Overrides {
+pub struct AgentOverrides {
     /// Another model.
     pub model: Option<ModelConfig>,
     /// Another system prompt.
-    pub system: Given<Option<String>>,
+    pub system: GivenField<Option<String>>,
     /// Other tools.
-    pub tools: Given<Vec<Tool>>,
+    pub tools: GivenField<Vec<AgentTool>>,
 }
 
-impl Overrides {
+impl AgentOverrides {
     /// Nothing is different.
-    pub const NONE: Self = Self { model: None, system: Given::Absent, tools: Given::Absent };
+    pub const NONE: Self = Self { model: None, system: GivenField::Absent, tools: GivenField::Absent };
 }
 
 /// Reads the body of a create.
 ///
 /// # Errors
 /// The field that is wrong or not served yet.
-pub fn create(body: Value) -> Result<Request, Invalid> {
+pub fn create(body: Value) -> Result<SessionRequest, Invalid> {
     let mut fields = Fields::of(body, "")?;
     let agent = fields.required("agent", agent)?;
     let environment = fields.required("environment_id", environment::reference)?;
@@ -76,14 +76,14 @@ pub fn create(body: Value) -> Result<Request, Invalid> {
     fields.optional("budget", |_, path| Err::<(), _>(Invalid::unsupported(path, "`budget`")))?;
     let events = fields.optional("initial_events", input::initial)?.unwrap_or_default();
     fields.finish()?;
-    Ok(Request { agent, environment, title, metadata, events })
+    Ok(SessionRequest { agent, environment, title, metadata, events })
 }
 
 /// Reads the body of an update; what it does to the session is decided by [`crate::decide`].
 ///
 /// # Errors
 /// The field that is wrong or not served yet.
-pub fn update(body: Value) -> Result<Change, Invalid> {
+pub fn update(body: Value) -> Result<SessionChange, Invalid> {
     let mut fields = Fields::of(body, "")?;
     let title = fields.given("title", parse::text(0, limits::NAME_CHARS))?;
     let metadata = fields.given("metadata", parse::metadata_patch)?;
@@ -100,7 +100,7 @@ pub fn update(body: Value) -> Result<Change, Invalid> {
         Ok(tools)
     })?;
     fields.finish()?;
-    Ok(Change { title, metadata, tools: tools.unwrap_or(Given::Absent) })
+    Ok(SessionChange { title, metadata, tools: tools.unwrap_or(GivenField::Absent) })
 }
 
 /// The agent that a session works with: the saved one with the session's overrides in it, and still without
@@ -108,7 +108,7 @@ pub fn update(body: Value) -> Result<Change, Invalid> {
 ///
 /// # Errors
 /// An archived agent, or a model without a route.
-pub fn effective(agent: &Agent, overrides: Overrides, routes: &Routes) -> Result<SessionAgent, Invalid> {
+pub fn effective(agent: &Agent, overrides: AgentOverrides, routes: &Routes) -> Result<SessionAgent, Invalid> {
     if agent.archived_at.is_some() {
         let message =
             format!("the agent {} is archived; new sessions need another agent", agent.definition.id);
@@ -120,14 +120,14 @@ pub fn effective(agent: &Agent, overrides: Overrides, routes: &Routes) -> Result
     }
     effective.definition.model = routed(effective.definition.model, routes, "agent.model")?;
     match overrides.system {
-        Given::Absent => {}
-        Given::Null => effective.definition.system = None,
-        Given::Value(system) => effective.definition.system = system,
+        GivenField::Absent => {}
+        GivenField::Null => effective.definition.system = None,
+        GivenField::Value(system) => effective.definition.system = system,
     }
     match overrides.tools {
-        Given::Absent => {}
-        Given::Null => effective.definition.tools = Vec::new(),
-        Given::Value(tools) => effective.definition.tools = tools,
+        GivenField::Absent => {}
+        GivenField::Null => effective.definition.tools = Vec::new(),
+        GivenField::Value(tools) => effective.definition.tools = tools,
     }
     Ok(effective)
 }
@@ -137,13 +137,14 @@ pub fn effective(agent: &Agent, overrides: Overrides, routes: &Routes) -> Result
 ///
 /// # Errors
 /// The first such domain.
-pub fn reachable(tools: &[Tool], config: &Config, path: &str) -> Result<(), Invalid> {
-    let Config::Cloud { networking: Networking::Limited { allowed_hosts, .. }, .. } = config else {
+pub fn reachable(tools: &[AgentTool], config: &EnvironmentConfig, path: &str) -> Result<(), Invalid> {
+    let EnvironmentConfig::Cloud { networking: Networking::Limited { allowed_hosts, .. }, .. } = config
+    else {
         return Ok(());
     };
     for (tool, toolset) in tools.iter().enumerate().filter_map(|(index, tool)| match tool {
-        Tool::Toolset(toolset) => Some((index, toolset)),
-        Tool::Custom(_) => None,
+        AgentTool::Toolset(toolset) => Some((index, toolset)),
+        AgentTool::Custom(_) => None,
     }) {
         let on = toolset.configs.iter().enumerate().filter(|(_, config)| config.enabled);
         let limited = on.filter_map(|(index, config)| Some((index, config.web.as_ref()?)));
@@ -169,12 +170,12 @@ fn reached(domain: &str, hosts: &[String]) -> bool {
     })
 }
 
-fn agent(value: Value, path: &str) -> Result<AgentRef, Invalid> {
+fn agent(value: Value, path: &str) -> Result<AgentReference, Invalid> {
     if value.is_string() {
-        return Ok(AgentRef {
+        return Ok(AgentReference {
             id: parse::reference(value, path)?,
             version: None,
-            overrides: Overrides::NONE,
+            overrides: AgentOverrides::NONE,
         });
     }
     let mut fields = Fields::of(value, path)?;
@@ -183,29 +184,29 @@ fn agent(value: Value, path: &str) -> Result<AgentRef, Invalid> {
     let id = fields.required("id", parse::reference)?;
     let version = fields.optional("version", parse::whole(1, u64::MAX))?;
     let overrides = match tag.as_str() {
-        "agent" => Overrides::NONE,
+        "agent" => AgentOverrides::NONE,
         "agent_with_overrides" => overrides(&mut fields)?,
         _ => return Err(fields.unknown_tag(&tag, &known)),
     };
     fields.finish()?;
-    Ok(AgentRef { id, version, overrides })
+    Ok(AgentReference { id, version, overrides })
 }
 
-fn overrides(fields: &mut Fields) -> Result<Overrides, Invalid> {
+fn overrides(fields: &mut Fields) -> Result<AgentOverrides, Invalid> {
     let model = match fields.given("model", model::model)? {
-        Given::Absent => None,
-        Given::Null => {
+        GivenField::Absent => None,
+        GivenField::Null => {
             let message = "an agent needs a model; leave `model` out to keep the agent's own";
             return Err(fields.wrong("model", message).with_code("agent_model_required"));
         }
-        Given::Value(model) => Some(model),
+        GivenField::Value(model) => Some(model),
     };
     let system = fields.given("system", parse::text(0, limits::SYSTEM_CHARS))?.map(text_or_none);
     let tools = fields.given("tools", tool::tools)?;
     for key in ["mcp_servers", "skills"] {
         unserved(fields, key)?;
     }
-    Ok(Overrides { model, system, tools })
+    Ok(AgentOverrides { model, system, tools })
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use alloc::{string::ToString, vec};
 
 use protocol::{
-    Stamp, agent::AgentDefinition, content::Block, environment::Packages, model::ModelConfig, routes::Route,
+    Timestamp, agent::AgentDefinition, content::ContentBlock, environment::EnvironmentPackages,
+    model::ModelConfig, routes::Route,
 };
 use serde_json::json;
 
@@ -24,10 +25,10 @@ fn tool(name: &str) -> Value {
 fn saved() -> Agent {
     let body =
         json!({"name": "n", "model": "m1", "system": "s", "tools": [tool("t")], "metadata": {"a": "b"}});
-    agents::create(body, &routes(), AGENT, Stamp::from_micros(1)).expect("legal").0
+    agents::create(body, &routes(), AGENT, Timestamp::from_micros(1)).expect("legal").0
 }
 
-fn asked(agent: Value) -> Result<AgentRef, Invalid> {
+fn asked(agent: Value) -> Result<AgentReference, Invalid> {
     create(json!({"agent": agent, "environment_id": ENVIRONMENT})).map(|request| request.agent)
 }
 
@@ -42,12 +43,12 @@ fn every_field_is_read() {
         "metadata": {"a": "b"}, "resources": [], "vault_ids": null, "budget": null,
         "initial_events": [{"type": "user.message", "content": [{"type": "text", "text": "hi"}]}],
     });
-    let request = Request {
-        agent: AgentRef { id: AGENT, version: Some(3), overrides: Overrides::NONE },
+    let request = SessionRequest {
+        agent: AgentReference { id: AGENT, version: Some(3), overrides: AgentOverrides::NONE },
         environment: ENVIRONMENT,
         title: Some("t".into()),
         metadata: Metadata::from([("a".to_string(), "b".to_string())]),
-        events: vec![ClientEvent::Message { content: vec![Block::text("hi")] }],
+        events: vec![ClientEvent::Message { content: vec![ContentBlock::text("hi")] }],
     };
     assert_eq!(create(body), Ok(request));
 }
@@ -79,12 +80,12 @@ fn what_was_sent_in_place_of_a_field_is_named() {
 
 #[test]
 fn an_agent_is_named_in_three_ways() {
-    let plain = AgentRef { id: AGENT, version: None, overrides: Overrides::NONE };
+    let plain = AgentReference { id: AGENT, version: None, overrides: AgentOverrides::NONE };
     for (sent, expected) in [
         (json!(AGENT), plain.clone()),
         (json!({"type": "agent", "id": AGENT}), plain.clone()),
         (json!({"type": "agent_with_overrides", "id": AGENT}), plain.clone()),
-        (json!({"type": "agent", "id": AGENT, "version": 2}), AgentRef { version: Some(2), ..plain }),
+        (json!({"type": "agent", "id": AGENT, "version": 2}), AgentReference { version: Some(2), ..plain }),
     ] {
         assert_eq!(asked(sent), Ok(expected));
     }
@@ -150,19 +151,23 @@ fn what_is_not_served_is_refused_by_name() {
 
 #[test]
 fn an_archived_agent_starts_no_session() {
-    let archived = document::archive(&saved(), Stamp::from_micros(2)).expect("live");
-    let wrong = effective(&archived, Overrides::NONE, &routes()).expect_err("archived");
+    let archived = document::archive(&saved(), Timestamp::from_micros(2)).expect("live");
+    let wrong = effective(&archived, AgentOverrides::NONE, &routes()).expect_err("archived");
     assert_eq!(wrong.path, "agent");
 }
 
 #[test]
 fn a_change_tells_absent_null_and_value_apart() {
     let body = json!({"title": null, "metadata": {"a": null}, "agent": {"tools": [], "mcp_servers": []}});
-    let metadata = Given::Value([("a".to_string(), None)].into_iter().collect());
-    assert_eq!(update(body), Ok(Change { title: Given::Null, metadata, tools: Given::Value(vec![]) }));
+    let metadata = GivenField::Value([("a".to_string(), None)].into_iter().collect());
+    assert_eq!(
+        update(body),
+        Ok(SessionChange { title: GivenField::Null, metadata, tools: GivenField::Value(vec![]) })
+    );
     let wrong = update(json!({"budget": {"type": "limit"}})).expect_err("no budget");
     assert_eq!((wrong.path.as_str(), wrong.code), ("budget", Some("budget_create_only")));
-    let nothing = Change { title: Given::Absent, metadata: Given::Absent, tools: Given::Absent };
+    let nothing =
+        SessionChange { title: GivenField::Absent, metadata: GivenField::Absent, tools: GivenField::Absent };
     assert_eq!(update(json!({"vault_ids": [], "budget": null, "agent": {}})), Ok(nothing));
     for (body, path) in [
         (json!({"agent": {"model": "m"}}), "agent.model"),
@@ -176,13 +181,13 @@ fn a_change_tells_absent_null_and_value_apart() {
 
 #[test]
 fn what_a_web_tool_may_reach_is_within_what_the_network_reaches() {
-    let limited = |hosts: &[&str]| Config::Cloud {
+    let limited = |hosts: &[&str]| EnvironmentConfig::Cloud {
         networking: Networking::Limited {
             allow_mcp_servers: false,
             allow_package_managers: false,
             allowed_hosts: hosts.iter().map(ToString::to_string).collect(),
         },
-        packages: Packages::default(),
+        packages: EnvironmentPackages::default(),
     };
     let tools = |config: Value| {
         let tools =
@@ -192,7 +197,7 @@ fn what_a_web_tool_may_reach_is_within_what_the_network_reaches() {
     let fetch = tools(json!({"name": "web_fetch", "allowed_domains": ["A.example.com", "b.example.com/"]}));
     let second = "agent.tools.1.configs.1.allowed_domains.1".to_string();
     for (config, told) in [
-        (Config::default(), Ok(())),
+        (EnvironmentConfig::default(), Ok(())),
         (limited(&["a.example.com", "B.example.com"]), Ok(())),
         (limited(&["*.example.com"]), Ok(())),
         (limited(&["*.com"]), Ok(())),
@@ -215,20 +220,20 @@ fn what_a_web_tool_may_reach_is_within_what_the_network_reaches() {
 
 #[test]
 fn a_member_of_a_roster_needs_a_route_and_must_not_be_archived() {
-    use crate::rules::roster::{self, Found};
-    use protocol::roster::Sent;
+    use crate::rules::roster::{self, FoundAgent};
+    use protocol::roster::RosterEntry;
     let everything = Routes(vec![Route::script("*")]);
     let body = json!({"name": "helper", "model": "gpt"});
     let helper =
-        agents::create(body, &everything, AgentId::from_bits(9), Stamp::from_micros(1)).expect("legal").0;
-    let sent = [Sent::Agent { id: AgentId::from_bits(9), version: None }];
+        agents::create(body, &everything, AgentId::from_bits(9), Timestamp::from_micros(1)).expect("legal").0;
+    let sent = [RosterEntry::Agent { id: AgentId::from_bits(9), version: None }];
     let agent = agents::enlist(saved(), &sent, &[Some(helper.clone())], false).expect("legal");
-    let alone = effective(&agent, Overrides::NONE, &routes()).expect("legal");
+    let alone = effective(&agent, AgentOverrides::NONE, &routes()).expect("legal");
     let whole = |member: Agent, routes: &Routes| {
-        roster::whole(&agent, &alone, vec![Some(Found { agent: member, multiagent: None })], routes)
+        roster::whole(&agent, &alone, vec![Some(FoundAgent { agent: member, multiagent: None })], routes)
     };
     assert!(whole(helper.clone(), &everything).is_ok());
-    let archived = Agent { archived_at: Some(Stamp::from_micros(2)), ..helper.clone() };
+    let archived = Agent { archived_at: Some(Timestamp::from_micros(2)), ..helper.clone() };
     for (wrong, said) in [(whole(helper, &routes()), "`gpt`"), (whole(archived, &everything), "is archived")]
     {
         let wrong = wrong.expect_err(said);

@@ -5,17 +5,17 @@ mod model;
 mod plans;
 
 use kernel::rules::{
-    Refused,
-    agent::{self, Change},
+    DocumentRefusal,
+    agent::{self, AgentChange},
     document,
 };
 use model::{Latest, Life, Told};
 use plans::{OTHERS, Plan, Step, VERSIONS};
 use proptest::prelude::*;
 use protocol::{
-    AgentId, Stamp,
+    AgentId, Timestamp,
     agent::Agent,
-    roster::Sent,
+    roster::RosterEntry,
     routes::{Route, Routes},
 };
 use serde_json::{Map, Value, json};
@@ -29,17 +29,17 @@ fn routes() -> Routes {
 fn other(place: usize, version: u64) -> Agent {
     let body = json!({"name": format!("other {place}"), "model": "test-1"});
     let id = AgentId::from_bits(100 + place as u128);
-    let made = agent::create(body, &routes(), id, Stamp::default()).expect("legal");
+    let made = agent::create(body, &routes(), id, Timestamp::default()).expect("legal");
     let mut agent = made.0;
     agent.definition.version = version;
     agent
 }
 
 /// Those that a roster names, as the door finds them: in the version it names, or else the latest.
-fn found(sent: &[Sent]) -> Vec<Option<Agent>> {
-    let find = |sent: &Sent| match sent {
-        Sent::Own => None,
-        Sent::Agent { id, version } => {
+fn found(sent: &[RosterEntry]) -> Vec<Option<Agent>> {
+    let find = |sent: &RosterEntry| match sent {
+        RosterEntry::Own => None,
+        RosterEntry::Agent { id, version } => {
             let place = (0..OTHERS).find(|place| other(*place, 1).definition.id == *id)?;
             Some(other(place, version.unwrap_or(VERSIONS)))
         }
@@ -53,7 +53,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn begin(body: Map<String, Value>, at: Stamp) -> Self {
+    fn begin(body: Map<String, Value>, at: Timestamp) -> Self {
         let (agent, sent) = agent::create(Value::Object(body), &routes(), OWN, at).expect("legal");
         let agent = match sent {
             None => agent,
@@ -66,17 +66,19 @@ impl Desk {
         self.versions.last().expect("a version")
     }
 
-    fn update(&mut self, body: Map<String, Value>, at: Stamp) -> Told {
-        let change = Change::read(Value::Object(body), &routes()).expect("legal");
+    fn update(&mut self, body: Map<String, Value>, at: Timestamp) -> Told {
+        let change = AgentChange::read(Value::Object(body), &routes()).expect("legal");
         let found = found(change.named());
         match agent::revise(self.now(), change, &found, false, at) {
             Ok(next) => {
                 self.versions.extend(next);
                 Told::Agent(written(self.now()))
             }
-            Err(Refused::Taken(_) | Refused::InUse(_)) => panic!("neither a name nor a use hinders an agent"),
-            Err(Refused::Stale { .. }) => Told::Stale,
-            Err(Refused::Invalid(wrong)) => {
+            Err(DocumentRefusal::Taken(_) | DocumentRefusal::InUse(_)) => {
+                panic!("neither a name nor a use hinders an agent")
+            }
+            Err(DocumentRefusal::Stale { .. }) => Told::Stale,
+            Err(DocumentRefusal::Invalid(wrong)) => {
                 assert!(wrong.message.contains("archived"), "{wrong}");
                 Told::Archived
             }
@@ -91,7 +93,7 @@ fn written(agent: &Agent) -> Value {
 fn lived(plan: &Plan) {
     let others: Vec<Value> = (0..OTHERS).map(|place| json!(other(place, 1).definition.id)).collect();
     let latest: Latest = others.iter().map(|id| (id.as_str().expect("an id").to_owned(), VERSIONS)).collect();
-    let mut clock = (1..).map(Stamp::from_micros);
+    let mut clock = (1..).map(Timestamp::from_micros);
     let mut tick = || clock.next().expect("time goes on");
     let at = tick();
     let body = plan.create.body(&others);

@@ -1,6 +1,6 @@
 //! Calls that the output limit cuts, or whose input cannot be read, again and again (docs/rules.md 4).
 
-use kernel::Tree;
+use kernel::ThreadLimits;
 
 use crate::script::{play, play_team};
 
@@ -117,7 +117,7 @@ fn a_call_beside_the_third_that_is_cut_is_answered_before_the_turn_ends() {
 #[test]
 fn a_child_whose_calls_are_cut_ends() {
     let told = play_team(
-        Tree::default(),
+        ThreadLimits::default(),
         r#"
         message "go"
         answer tool Agent {"agent": "spinner", "task": "spin"}

@@ -3,12 +3,12 @@
 
 #![expect(clippy::too_many_lines, reason = "a script shows the whole order of events")]
 
-use kernel::Tree;
+use kernel::ThreadLimits;
 
 use crate::script::{histories, offers, play_team};
 
 fn play(script: &str) -> String {
-    play_team(Tree::default(), script)
+    play_team(ThreadLimits::default(), script)
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn each_thread_is_told_what_concerns_it_as_its_model_reads_it() {
 
 #[test]
 fn a_thread_is_offered_what_its_place_allows() {
-    insta::assert_snapshot!(offers(Tree::default(),
+    insta::assert_snapshot!(offers(ThreadLimits::default(),
         r#"
         message "go"
         answer tool create_agent {"agent": "dyer", "task": "dye"}

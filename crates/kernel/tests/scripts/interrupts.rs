@@ -1,6 +1,6 @@
 //! Interrupts, in each state and of each thread (docs/rules.md 4).
 
-use kernel::Tree;
+use kernel::ThreadLimits;
 
 use crate::script::{play, play_team};
 
@@ -320,7 +320,7 @@ fn of_a_thread_that_does_not_exist_is_refused() {
 #[test]
 fn an_interrupt_of_all_stops_every_thread_and_files_the_mail() {
     insta::assert_snapshot!(play_team(
-        Tree::default(),
+        ThreadLimits::default(),
         r#"
         message "go"
         ---
@@ -392,7 +392,7 @@ fn an_interrupt_of_all_stops_every_thread_and_files_the_mail() {
 #[test]
 fn an_interrupted_child_answers_who_waits_and_nobody_else() {
     insta::assert_snapshot!(play_team(
-        Tree::default(),
+        ThreadLimits::default(),
         r#"
         message "go"
         ---
@@ -454,7 +454,7 @@ fn an_interrupted_child_answers_who_waits_and_nobody_else() {
 #[test]
 fn an_interrupted_coordinator_waits_no_more_and_gets_the_report_as_mail() {
     insta::assert_snapshot!(play_team(
-        Tree::default(),
+        ThreadLimits::default(),
         r#"
         given spinner is waited for
         ---

@@ -2,12 +2,12 @@
 
 #![expect(clippy::too_many_lines, reason = "a script shows the whole order of events")]
 
-use kernel::Tree;
+use kernel::ThreadLimits;
 
 use crate::script::play_team;
 
 fn play(script: &str) -> String {
-    play_team(Tree::default(), script)
+    play_team(ThreadLimits::default(), script)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a provider refuses, and how a session goes on past it.
 
-use kernel::Tree;
+use kernel::ThreadLimits;
 
 use crate::script::{histories, history, play, play_team};
 
@@ -334,7 +334,7 @@ fn a_child_goes_on_without_what_is_named_and_ends_where_nothing_is() {
     user: "[removed: the model's provider refused it]"
     "#);
     insta::assert_snapshot!(play_team(
-        Tree::default(),
+        ThreadLimits::default(),
         r"
         given spinner is waited for
         ---

@@ -1,6 +1,6 @@
 //! Restarts of the server: what a session that was at work goes on with (docs/rules.md 2).
 
-use kernel::Tree;
+use kernel::ThreadLimits;
 
 use crate::script::{play, play_team};
 
@@ -133,7 +133,7 @@ fn recovered_at_the_last_request_of_a_turn_meets_the_guard() {
 #[test]
 fn a_crash_leaves_waits_and_mail_as_they_are() {
     insta::assert_snapshot!(play_team(
-        Tree::default(),
+        ThreadLimits::default(),
         r#"
         message "go"
         ---

@@ -3,12 +3,12 @@
 
 #![expect(clippy::too_many_lines, reason = "a script shows the whole order of events")]
 
-use kernel::Tree;
+use kernel::ThreadLimits;
 
 use crate::script::{last_result, play_deep, play_team};
 
 fn play(script: &str) -> String {
-    play_team(Tree::default(), script)
+    play_team(ThreadLimits::default(), script)
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn only_what_rests_is_archived() {
 
 #[test]
 fn the_limit_is_an_error_to_act_on_and_an_archived_child_frees_its_slot() {
-    let tree = Tree { max_threads: 1, max_depth: 1 };
+    let tree = ThreadLimits { max_threads: 1, max_depth: 1 };
     insta::assert_snapshot!(play_team(tree,
         r#"
         message "go"
@@ -308,7 +308,7 @@ fn the_session_ends_its_children_first_and_cancels_their_mail() {
 
 #[test]
 fn threads_lie_deeper_where_the_server_lets_them() {
-    let tree = Tree { max_threads: 25, max_depth: 2 };
+    let tree = ThreadLimits { max_threads: 25, max_depth: 2 };
     insta::assert_snapshot!(play_deep(tree,
         r#"
         message "go"

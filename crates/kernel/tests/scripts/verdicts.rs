@@ -1,6 +1,6 @@
 //! Calls that a person is asked about: what waits beside them, and what a verdict does (docs/rules.md 4).
 
-use kernel::Tree;
+use kernel::ThreadLimits;
 
 use crate::script::{play, play_team};
 
@@ -408,7 +408,7 @@ fn in_an_earlier_log_an_allowed_call_beside_an_asked_one_has_run() {
 #[test]
 fn a_child_that_asks_holds_what_is_allowed_and_delegates_at_once() {
     insta::assert_snapshot!(play_team(
-        Tree::default(),
+        ThreadLimits::default(),
         r#"
         message "go"
         ---

@@ -3,56 +3,56 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use protocol::{
-    prompt::{Beside, Message, Part, Prompt, Role},
+    prompt::{MessagePart, MessageRole, Prompt, PromptMessage, ProviderMember},
     routes::Route,
 };
 use serde_json::value::RawValue;
 
 use super::short;
 use crate::{
-    kept::{self, Until},
-    learned::{Extra, Omitted},
+    kept::{self, GivenUntil},
+    learned::{OmittedExtras, RequestExtra},
 };
 
 /// Members of an object, word for word.
-pub(super) type Members<'a> = BTreeMap<&'a str, &'a RawValue>;
+pub(super) type RawMembers<'a> = BTreeMap<&'a str, &'a RawValue>;
 
 /// What goes back, by where it stood.
 #[derive(Debug, Default)]
-pub(super) struct Back<'a> {
+pub(super) struct GivenBack<'a> {
     /// By the place of the message.
-    messages: BTreeMap<usize, Members<'a>>,
+    messages: BTreeMap<usize, RawMembers<'a>>,
     /// By the id that the history has of the call.
-    calls: BTreeMap<&'a str, Members<'a>>,
+    calls: BTreeMap<&'a str, RawMembers<'a>>,
     /// What stood within the functions of the calls.
-    functions: BTreeMap<&'a str, Members<'a>>,
+    functions: BTreeMap<&'a str, RawMembers<'a>>,
     ids: BTreeMap<&'a str, String>,
     is_short: bool,
 }
 
-impl<'a> Back<'a> {
+impl<'a> GivenBack<'a> {
     /// What goes back of this conversation over this route.
-    pub(super) fn of(prompt: &'a Prompt, route: &Route, omitted: Omitted) -> Self {
-        let is_short = omitted.has(Extra::CallIds);
+    pub(super) fn of(prompt: &'a Prompt, route: &Route, omitted: OmittedExtras) -> Self {
+        let is_short = omitted.has(RequestExtra::CallIds);
         let mut back = Self { is_short, ..Self::default() };
         let lasts = lasting(prompt);
         for ((at, message), lasts) in prompt.messages.iter().enumerate().zip(lasts) {
             for beside in message.parts.iter().filter_map(|part| own(part, route)) {
                 let is_due = match kept::until(beside) {
-                    Some(Until::Always) => true,
-                    Some(Until::TurnWithoutCalls) => lasts,
+                    Some(GivenUntil::Always) => true,
+                    Some(GivenUntil::TurnWithoutCalls) => lasts,
                     None => false,
                 };
                 if is_due {
-                    back.put(at, beside, omitted.has(Extra::Beside));
+                    back.put(at, beside, omitted.has(RequestExtra::Beside));
                 }
             }
         }
         back
     }
 
-    fn put(&mut self, at: usize, beside: &'a Beside<String>, is_refused: bool) {
-        let Beside { call, name, json } = beside;
+    fn put(&mut self, at: usize, beside: &'a ProviderMember<String>, is_refused: bool) {
+        let ProviderMember { call, name, json } = beside;
         match call {
             Some(call) if name == kept::ID => {
                 self.ids.extend(serde_json::from_str(json).ok().map(|id| (call.as_str(), id)));
@@ -70,17 +70,17 @@ impl<'a> Back<'a> {
     }
 
     /// What stood beside the message at this place of the history.
-    pub(super) fn message(&self, at: usize) -> Members<'a> {
+    pub(super) fn message(&self, at: usize) -> RawMembers<'a> {
         self.messages.get(&at).cloned().unwrap_or_default()
     }
 
     /// What stood beside a call.
-    pub(super) fn call(&self, id: &str) -> Members<'a> {
+    pub(super) fn call(&self, id: &str) -> RawMembers<'a> {
         self.calls.get(id).cloned().unwrap_or_default()
     }
 
     /// What stood within the function of a call.
-    pub(super) fn function(&self, id: &str) -> Members<'a> {
+    pub(super) fn function(&self, id: &str) -> RawMembers<'a> {
         self.functions.get(id).cloned().unwrap_or_default()
     }
 
@@ -95,10 +95,13 @@ impl<'a> Back<'a> {
     }
 }
 
-fn own<'a>(part: &'a Part, route: &Route) -> Option<&'a Beside<String>> {
+fn own<'a>(part: &'a MessagePart, route: &Route) -> Option<&'a ProviderMember<String>> {
     match part {
-        Part::Beside { from, beside } => from.is(route).then_some(beside),
-        Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => None,
+        MessagePart::Beside { from, beside } => from.is(route).then_some(beside),
+        MessagePart::Content(_)
+        | MessagePart::Thinking(_)
+        | MessagePart::ToolUse { .. }
+        | MessagePart::ToolResult { .. } => None,
     }
 }
 
@@ -106,7 +109,7 @@ fn own<'a>(part: &'a Part, route: &Route) -> Option<&'a Beside<String>> {
 fn lasting(prompt: &Prompt) -> Vec<bool> {
     let mut turns: Vec<(usize, bool)> = Vec::new();
     for message in &prompt.messages {
-        let calls = message.parts.iter().any(|part| matches!(part, Part::ToolUse { .. }));
+        let calls = message.parts.iter().any(|part| matches!(part, MessagePart::ToolUse { .. }));
         match turns.last_mut() {
             Some((messages, called)) if !begins(message) => {
                 (*messages, *called) = (*messages + 1, *called || calls);
@@ -119,6 +122,7 @@ fn lasting(prompt: &Prompt) -> Vec<bool> {
     each.flat_map(|(at, (messages, called))| std::iter::repeat_n(called || at == last, messages)).collect()
 }
 
-fn begins(message: &Message) -> bool {
-    message.role == Role::User && message.parts.iter().any(|part| matches!(part, Part::Content(_)))
+fn begins(message: &PromptMessage) -> bool {
+    message.role == MessageRole::User
+        && message.parts.iter().any(|part| matches!(part, MessagePart::Content(_)))
 }

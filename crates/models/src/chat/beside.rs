@@ -8,11 +8,11 @@ use protocol::{
 };
 use serde_json::Value;
 
-use super::pieced::Pieced;
+use super::pieced::PiecedMembers;
 use crate::{
     kept::{CALL, FUNCTION, ID, MESSAGE, Pieces},
     weight::depth,
-    words::Words,
+    words::WrittenValue,
 };
 
 /// What an item of a list, and a member that it gets later, costs of [`BESIDE_BYTES`] beside what it says.
@@ -31,8 +31,8 @@ pub(super) fn keeps(name: &str, thought: &Value) -> bool {
 
 /// What has come so far.
 #[derive(Debug, Default)]
-pub(super) struct Collected {
-    texts: BTreeMap<&'static str, Pieced>,
+pub(super) struct CollectedMembers {
+    texts: BTreeMap<&'static str, PiecedMembers>,
     lists: BTreeMap<&'static str, Vec<Entry>>,
     /// The names of those lists that came as one object.
     singles: BTreeSet<&'static str>,
@@ -43,9 +43,9 @@ pub(super) struct Collected {
     depth: usize,
 }
 
-impl Collected {
+impl CollectedMembers {
     /// Takes what stands in a piece of the message: its texts as they were read, the rest as it was written.
-    pub(super) fn message(&mut self, piece: &Value, words: Option<Words<'_>>) {
+    pub(super) fn message(&mut self, piece: &Value, words: Option<WrittenValue<'_>>) {
         for (name, pieces, _) in MESSAGE {
             match (pieces, piece.get(name)) {
                 (Pieces::Text | Pieces::List, Some(Value::String(more))) => self.text(name, more),
@@ -54,12 +54,15 @@ impl Collected {
                         self.singles.insert(name);
                     }
                     let told = told.to_string();
-                    Words::of(&told).items().into_iter().for_each(|item| self.item(name, item));
+                    WrittenValue::of(&told).items().into_iter().for_each(|item| self.item(name, item));
                 }
                 (Pieces::Text, _) => {}
                 (Pieces::List, _) => {
                     let list = words.and_then(|words| words.member(name));
-                    list.map(Words::items).into_iter().flatten().for_each(|item| self.item(name, item));
+                    list.map(WrittenValue::items)
+                        .into_iter()
+                        .flatten()
+                        .for_each(|item| self.item(name, item));
                 }
             }
         }
@@ -72,7 +75,7 @@ impl Collected {
         }
     }
 
-    fn item(&mut self, name: &'static str, item: Words<'_>) {
+    fn item(&mut self, name: &'static str, item: WrittenValue<'_>) {
         // It lies in a list.
         self.sink(depth(item.text()) + 1);
         if !self.is_too_much() {
@@ -83,7 +86,7 @@ impl Collected {
 
     /// Takes what stands in a piece of the call in the block `at`. What is said twice counts as it is last,
     /// but for what says nothing.
-    pub(super) fn call(&mut self, at: usize, words: Words<'_>) {
+    pub(super) fn call(&mut self, at: usize, words: WrittenValue<'_>) {
         for (name, words) in CALL.into_iter().filter_map(|name| Some((name, words.member(name)?))) {
             self.insert(at, name, words.text().to_owned());
         }
@@ -126,7 +129,11 @@ impl Collected {
     }
 
     /// All of it; what belongs to a call by the index of its block among `blocks`.
-    pub(super) fn finish(mut self, blocks: &[AnswerBlock], route: &str) -> Vec<prompt::Beside<usize>> {
+    pub(super) fn finish(
+        mut self,
+        blocks: &[AnswerBlock],
+        route: &str,
+    ) -> Vec<prompt::ProviderMember<usize>> {
         for (at, block) in blocks.iter().enumerate() {
             match block {
                 AnswerBlock::ToolUse { id, .. } if !is_plain(id) => self.insert(at, ID, json(id)),
@@ -148,8 +155,8 @@ impl Collected {
             Some((name, text.or_else(|| lists.remove(name).map(|entries| listed(entries, is_single)))?))
         });
         let message =
-            message.map(|(name, json)| prompt::Beside { call: None, name: (*name).to_owned(), json });
-        let calls = calls.into_iter().map(|((at, name), json)| prompt::Beside {
+            message.map(|(name, json)| prompt::ProviderMember { call: None, name: (*name).to_owned(), json });
+        let calls = calls.into_iter().map(|((at, name), json)| prompt::ProviderMember {
             call: Some(at),
             name: name.to_owned(),
             json,
@@ -174,12 +181,12 @@ enum Entry {
 
 #[derive(Debug)]
 enum Part {
-    Text(Pieced),
+    Text(PiecedMembers),
     Words(String),
 }
 
 /// Puts an item behind the others, or what goes on with the last one into that; gives the bytes that it adds.
-fn put(entries: &mut Vec<Entry>, item: Words<'_>) -> usize {
+fn put(entries: &mut Vec<Entry>, item: WrittenValue<'_>) -> usize {
     let is_sealed =
         ["data", "signature"].iter().any(|name| item.member(name).is_some_and(|told| !is_blank(told.text())));
     if is_sealed && entries.iter().rev().take(AGAIN).any(|entry| entry.is_again(item)) {
@@ -197,7 +204,7 @@ fn put(entries: &mut Vec<Entry>, item: Words<'_>) -> usize {
 impl Entry {
     fn member(&self, name: &str) -> Option<String> {
         match self {
-            Self::Whole(text) => Words::of(text).member(name).map(|words| words.text().to_owned()),
+            Self::Whole(text) => WrittenValue::of(text).member(name).map(|words| words.text().to_owned()),
             Self::Pieces(parts) => {
                 let found = parts.iter().find(|(own, part)| own == name && !part.is_null());
                 found.map(|(_, part)| part.json())
@@ -206,8 +213,8 @@ impl Entry {
     }
 
     /// Whether an item says no more than this one has.
-    fn is_again(&self, item: Words<'_>) -> bool {
-        let same = |name: &str, told: Words<'_>| {
+    fn is_again(&self, item: WrittenValue<'_>) -> bool {
+        let same = |name: &str, told: WrittenValue<'_>| {
             self.member(name).is_some_and(|own| own == told.text() || same_text(&own, told))
         };
         item.members().into_iter().all(|(name, told)| told.text() == "null" || same(&name, told))
@@ -215,8 +222,8 @@ impl Entry {
 
     /// Whether an item is more of this one: of its kind, of the same place and name where both say one, no
     /// cipher, which comes whole, and no new text behind a signature.
-    fn goes_on(&self, item: Words<'_>) -> bool {
-        let told = |name| item.member(name).map(Words::text);
+    fn goes_on(&self, item: WrittenValue<'_>) -> bool {
+        let told = |name| item.member(name).map(WrittenValue::text);
         let same = |name| match (self.member(name), told(name)) {
             (Some(own), Some(other)) => own == other,
             (None, _) | (_, None) => true,
@@ -233,9 +240,9 @@ impl Entry {
             && !(is_signed && says)
     }
 
-    fn go_on(&mut self, item: Words<'_>) -> usize {
+    fn go_on(&mut self, item: WrittenValue<'_>) -> usize {
         if let Self::Whole(text) = self {
-            let parts = Words::of(text).members().into_iter().map(|(name, words)| {
+            let parts = WrittenValue::of(text).members().into_iter().map(|(name, words)| {
                 let part = Part::of(&name, words);
                 (name, part)
             });
@@ -273,9 +280,9 @@ impl Entry {
 }
 
 impl Part {
-    fn of(name: &str, words: Words<'_>) -> Self {
+    fn of(name: &str, words: WrittenValue<'_>) -> Self {
         let text = TEXTS.contains(&name).then(|| words.said()).flatten();
-        text.map_or_else(|| Self::Words(words.text().to_owned()), |text| Self::Text(Pieced::of(text)))
+        text.map_or_else(|| Self::Words(words.text().to_owned()), |text| Self::Text(PiecedMembers::of(text)))
     }
 
     fn is_null(&self) -> bool {
@@ -298,8 +305,8 @@ fn listed(entries: Vec<Entry>, is_single: bool) -> String {
     }
 }
 
-fn same_text(own: &str, told: Words<'_>) -> bool {
-    let own = Words::of(own).said();
+fn same_text(own: &str, told: WrittenValue<'_>) -> bool {
+    let own = WrittenValue::of(own).said();
     own.is_some() && own == told.said()
 }
 

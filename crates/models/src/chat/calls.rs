@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use protocol::{
     Object,
-    prompt::{Delta, Failure},
-    usage::Tokens,
+    prompt::{AnswerDelta, ModelFailure},
+    usage::RequestTokens,
 };
 use serde_json::Value;
 
 use crate::{
     blank::says_something,
-    draft::{Draft, Writing},
+    draft::{PartialAnswer, WritingBlock},
     loose::{self, count, word},
 };
 
@@ -44,7 +44,7 @@ impl Piece {
 
 /// The calls so far.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
+pub(super) struct StreamedCalls {
     /// Their blocks, in their order.
     blocks: Vec<usize>,
     /// The last call under each index that the server gave.
@@ -64,16 +64,16 @@ struct Arguments {
     are_wholes: bool,
 }
 
-impl Calls {
+impl StreamedCalls {
     /// Takes the pieces of a chunk; gives the block that each belongs to. `tokens` is what the request has
     /// cost so far.
     pub(super) fn take(
         &mut self,
         pieces: &[&Value],
-        draft: &mut Draft,
-        tokens: Tokens,
-        deltas: &mut (dyn FnMut(Delta) + Send),
-    ) -> Result<Vec<usize>, Failure> {
+        draft: &mut PartialAnswer,
+        tokens: RequestTokens,
+        deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> Result<Vec<usize>, ModelFailure> {
         let (mut touched, mut places) = (Vec::new(), Vec::new());
         for value in pieces {
             let piece = Piece::read(value);
@@ -98,7 +98,7 @@ impl Calls {
                     };
                     draft.grow_block(tokens)?;
                     draft.grow(piece.name.len() + piece.arguments.len(), tokens)?;
-                    let call = Writing::ToolUse {
+                    let call = WritingBlock::ToolUse {
                         id: String::new(),
                         name,
                         given: Object::new(),
@@ -128,10 +128,10 @@ impl Calls {
         }
     }
 
-    fn go_on(&mut self, at: usize, piece: Piece, draft: &mut Draft, touched: &mut Vec<usize>) {
+    fn go_on(&mut self, at: usize, piece: Piece, draft: &mut PartialAnswer, touched: &mut Vec<usize>) {
         touched.push(at);
         self.indexes.extend(piece.index.map(|index| (index, at)));
-        if let Some(Writing::ToolUse { id, name, json, .. }) = draft.at(at) {
+        if let Some(WritingBlock::ToolUse { id, name, json, .. }) = draft.at(at) {
             // Said once or with every piece.
             if id.is_empty() && !piece.id.is_empty() {
                 id.clone_from(&piece.id);
@@ -154,9 +154,9 @@ impl Calls {
 
     /// Makes good what only the end shows: arguments that came whole again with each piece, which are never
     /// an object one behind the other, and ids that are missing.
-    pub(super) fn finish(&self, draft: &mut Draft) {
+    pub(super) fn finish(&self, draft: &mut PartialAnswer) {
         for (at, Arguments { last, .. }) in self.arguments.iter().filter(|(_, came)| came.are_wholes) {
-            if let Some(Writing::ToolUse { json, .. }) = draft.at(*at)
+            if let Some(WritingBlock::ToolUse { json, .. }) = draft.at(*at)
                 && *last > 0
                 && loose::object(json).is_none()
                 && json.get(*last..).is_some_and(is_whole)
@@ -168,9 +168,9 @@ impl Calls {
     }
 
     /// Gives each call without an id one of its place; the history keeps ids apart across answers.
-    fn name(&self, draft: &mut Draft) {
+    fn name(&self, draft: &mut PartialAnswer) {
         for (place, at) in self.blocks.iter().enumerate() {
-            if let Some(Writing::ToolUse { id, .. }) = draft.at(*at)
+            if let Some(WritingBlock::ToolUse { id, .. }) = draft.at(*at)
                 && id.is_empty()
             {
                 *id = format!("call_{place}");
@@ -192,8 +192,8 @@ enum Going {
     Again,
 }
 
-fn going(block: Option<&Writing>, piece: &Piece) -> Going {
-    let Some(Writing::ToolUse { id, name, json, .. }) = block else { return Going::Other };
+fn going(block: Option<&WritingBlock>, piece: &Piece) -> Going {
+    let Some(WritingBlock::ToolUse { id, name, json, .. }) = block else { return Going::Other };
     let same = !piece.id.is_empty() && piece.id == *id;
     if !piece.name.is_empty() && !piece.id.is_empty() && !id.is_empty() && !same {
         return Going::Other;
@@ -219,9 +219,9 @@ fn is_whole(json: &str) -> bool {
     json.trim_end().ends_with('}') && serde_json::from_str::<Object>(json).is_ok()
 }
 
-fn name_of(block: Option<&Writing>) -> String {
+fn name_of(block: Option<&WritingBlock>) -> String {
     match block {
-        Some(Writing::ToolUse { name, .. }) => name.clone(),
-        Some(Writing::Text(_) | Writing::Thinking(_)) | None => String::new(),
+        Some(WritingBlock::ToolUse { name, .. }) => name.clone(),
+        Some(WritingBlock::Text(_) | WritingBlock::Thinking(_)) | None => String::new(),
     }
 }

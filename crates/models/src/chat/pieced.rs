@@ -7,7 +7,7 @@ const TELLING_BYTES: usize = 8;
 
 /// The pieces so far.
 #[derive(Debug, Default)]
-pub(super) struct Pieced {
+pub(super) struct PiecedMembers {
     text: String,
     /// Bytes of the first piece, and where the last one begins.
     first: usize,
@@ -30,7 +30,7 @@ enum Way {
     Wholes,
 }
 
-impl Pieced {
+impl PiecedMembers {
     /// What has come in one piece.
     pub(super) fn of(text: String) -> Self {
         Self { first: text.len(), pieces: usize::from(!text.is_empty()), text, ..Self::default() }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     fn whole(pieces: &[&str]) -> String {
-        let mut pieced = Pieced::default();
+        let mut pieced = PiecedMembers::default();
         for piece in pieces {
             pieced.push(piece);
         }
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn what_comes_whole_again_each_time_takes_no_more_than_itself() {
         let all = "one two three four ".repeat(500);
-        let mut pieced = Pieced::default();
+        let mut pieced = PiecedMembers::default();
         let bytes: usize = (1..=all.len()).step_by(19).map(|end| pieced.push(&all[..end])).sum();
         assert!(bytes <= 2 * all.len() && pieced.text().len() > all.len() - 19, "{bytes}");
     }

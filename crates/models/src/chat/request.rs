@@ -8,17 +8,17 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use protocol::{
     Object,
-    content::{Block, Source},
-    prompt::{Message, Part, Prompt, Role},
+    content::{ContentBlock, MediaSource},
+    prompt::{MessagePart, MessageRole, Prompt, PromptMessage},
     routes::Route,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use super::back::{Back, Members};
+use super::back::{GivenBack, RawMembers};
 use crate::{
     blank::{EMPTY, says_something},
-    learned::Extra,
-    transport::Writ,
+    learned::RequestExtra,
+    transport::RequestWriting,
 };
 
 /// Begins the result of a tool that failed: this wire has no field for it.
@@ -31,17 +31,17 @@ const UNNAMED: &str = "document.pdf";
 
 /// The name by which the longest answer is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bound {
+pub(super) enum AnswerBound {
     MaxTokens,
     MaxCompletionTokens,
 }
 
-impl Bound {
+impl AnswerBound {
     /// What a provider refuses that does not take it.
-    pub(super) fn extra(self) -> Extra {
+    pub(super) fn extra(self) -> RequestExtra {
         match self {
-            Self::MaxTokens => Extra::MaxTokens,
-            Self::MaxCompletionTokens => Extra::MaxCompletionTokens,
+            Self::MaxTokens => RequestExtra::MaxTokens,
+            Self::MaxCompletionTokens => RequestExtra::MaxCompletionTokens,
         }
     }
 
@@ -59,8 +59,8 @@ impl Bound {
 pub(super) fn body(
     prompt: &Prompt,
     route: &Route,
-    writ: Writ,
-    bound: Option<Bound>,
+    writ: RequestWriting,
+    bound: Option<AnswerBound>,
 ) -> serde_json::Result<Vec<u8>> {
     let tools = prompt.tools.iter().map(|tool| WireTool::Function {
         function: Function {
@@ -73,11 +73,11 @@ pub(super) fn body(
     let body = Body {
         model: &prompt.model,
         stream: true,
-        stream_options: (!writ.omitted.has(Extra::StreamOptions)).then_some(stream_options),
+        stream_options: (!writ.omitted.has(RequestExtra::StreamOptions)).then_some(stream_options),
         bound: bound.map(|bound| (bound.field(), writ.bound)).into_iter().collect(),
         further: &route.body,
         tools: tools.collect(),
-        messages: messages(prompt, &Back::of(prompt, route, writ.omitted)),
+        messages: messages(prompt, &GivenBack::of(prompt, route, writ.omitted)),
     };
     serde_json::to_vec(&body)
 }
@@ -144,7 +144,7 @@ enum WireMessage<'a> {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<WireCall<'a>>,
         #[serde(flatten)]
-        beside: Members<'a>,
+        beside: RawMembers<'a>,
     },
     Tool {
         tool_call_id: Cow<'a, str>,
@@ -164,17 +164,17 @@ enum Said<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum WirePart<'a> {
     Text { text: Cow<'a, str> },
-    ImageUrl { image_url: Link<'a> },
-    File { file: File<'a> },
+    ImageUrl { image_url: ImageLink<'a> },
+    File { file: FilePart<'a> },
 }
 
 #[derive(Serialize)]
-pub(super) struct Link<'a> {
+pub(super) struct ImageLink<'a> {
     url: Address<'a>,
 }
 
 #[derive(Serialize)]
-pub(super) struct File<'a> {
+pub(super) struct FilePart<'a> {
     filename: Cow<'a, str>,
     file_data: Address<'a>,
 }
@@ -203,7 +203,7 @@ struct WireCall<'a> {
     kind: &'static str,
     function: Called<'a>,
     #[serde(flatten)]
-    beside: Members<'a>,
+    beside: RawMembers<'a>,
 }
 
 #[derive(Serialize)]
@@ -212,7 +212,7 @@ struct Called<'a> {
     #[serde(serialize_with = "as_text")]
     arguments: &'a Object,
     #[serde(flatten)]
-    beside: Members<'a>,
+    beside: RawMembers<'a>,
 }
 
 /// This wire wants the arguments as a text that holds JSON.
@@ -221,38 +221,41 @@ fn as_text<S: Serializer>(arguments: &Object, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(&text)
 }
 
-fn messages<'a>(prompt: &'a Prompt, back: &Back<'a>) -> Vec<WireMessage<'a>> {
+fn messages<'a>(prompt: &'a Prompt, back: &GivenBack<'a>) -> Vec<WireMessage<'a>> {
     let system = prompt.system.as_deref().filter(|text| says_something(text));
     let mut messages: Vec<WireMessage<'_>> =
         system.map(|content| WireMessage::System { content }).into_iter().collect();
     let mut tools = BTreeMap::new();
     for (at, message) in prompt.messages.iter().enumerate() {
         match message.role {
-            Role::Assistant => {
+            MessageRole::Assistant => {
                 tools = called(message);
                 messages.push(assistant(at, message, back));
             }
-            Role::User => user(message, &tools, back, &mut messages),
+            MessageRole::User => user(message, &tools, back, &mut messages),
         }
     }
     messages
 }
 
 /// The names of the tools that a message calls, by the ids of the calls.
-fn called(message: &Message) -> BTreeMap<&str, &str> {
+fn called(message: &PromptMessage) -> BTreeMap<&str, &str> {
     let calls = message.parts.iter().filter_map(|part| match part {
-        Part::ToolUse { id, name, .. } => Some((id.as_str(), name.as_str())),
-        Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolResult { .. } => None,
+        MessagePart::ToolUse { id, name, .. } => Some((id.as_str(), name.as_str())),
+        MessagePart::Content(_)
+        | MessagePart::Thinking(_)
+        | MessagePart::Beside { .. }
+        | MessagePart::ToolResult { .. } => None,
     });
     calls.collect()
 }
 
-fn assistant<'a>(at: usize, message: &'a Message, back: &Back<'a>) -> WireMessage<'a> {
+fn assistant<'a>(at: usize, message: &'a PromptMessage, back: &GivenBack<'a>) -> WireMessage<'a> {
     let (mut texts, mut tool_calls) = (Vec::new(), Vec::new());
     for part in &message.parts {
         match part {
-            Part::Content(block) => texts.extend(text(block)),
-            Part::ToolUse { id: given, name, input } => {
+            MessagePart::Content(block) => texts.extend(text(block)),
+            MessagePart::ToolUse { id: given, name, input } => {
                 tool_calls.push(WireCall {
                     id: back.id(given),
                     kind: "function",
@@ -260,7 +263,7 @@ fn assistant<'a>(at: usize, message: &'a Message, back: &Back<'a>) -> WireMessag
                     beside: back.call(given),
                 });
             }
-            Part::Thinking(_) | Part::Beside { .. } | Part::ToolResult { .. } => {}
+            MessagePart::Thinking(_) | MessagePart::Beside { .. } | MessagePart::ToolResult { .. } => {}
         }
     }
     if texts.is_empty() && tool_calls.is_empty() {
@@ -272,16 +275,16 @@ fn assistant<'a>(at: usize, message: &'a Message, back: &Back<'a>) -> WireMessag
 
 /// The answers to calls, each a message of its own, then one message with everything else.
 fn user<'a>(
-    message: &'a Message,
+    message: &'a PromptMessage,
     tools: &BTreeMap<&str, &str>,
-    back: &Back<'a>,
+    back: &GivenBack<'a>,
     messages: &mut Vec<WireMessage<'a>>,
 ) {
     let (mut attached, mut said) = (Vec::new(), Vec::new());
     let mut answers = false;
     for part in &message.parts {
         match part {
-            Part::ToolResult { id: given, content, is_error } => {
+            MessagePart::ToolResult { id: given, content, is_error } => {
                 answers = true;
                 let (mut texts, mut beside) = (Vec::new(), Vec::new());
                 for block in content {
@@ -302,8 +305,8 @@ fn user<'a>(
                     attached.extend(beside);
                 }
             }
-            Part::Content(block) => said.extend(parts(block)),
-            Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => {}
+            MessagePart::Content(block) => said.extend(parts(block)),
+            MessagePart::Thinking(_) | MessagePart::Beside { .. } | MessagePart::ToolUse { .. } => {}
         }
     }
     attached.append(&mut said);
@@ -314,7 +317,7 @@ fn user<'a>(
         return;
     }
     if matches!(messages.last(), Some(WireMessage::Tool { .. })) {
-        let (content, beside) = (Some(BETWEEN.into()), Members::new());
+        let (content, beside) = (Some(BETWEEN.into()), RawMembers::new());
         messages.push(WireMessage::Assistant { content, tool_calls: Vec::new(), beside });
     }
     let texts = attached.iter().map(|part| match part {
@@ -345,49 +348,49 @@ fn joined<'a>(mut texts: Vec<Cow<'a, str>>, between: &str) -> Cow<'a, str> {
 }
 
 /// A block in this wire's words; none for what says nothing.
-pub(super) fn parts(block: &Block) -> Vec<WirePart<'_>> {
+pub(super) fn parts(block: &ContentBlock) -> Vec<WirePart<'_>> {
     text(block).map_or_else(|| media(block), |text| vec![WirePart::Text { text }])
 }
 
 /// What cannot be told as a text.
-pub(super) fn media(block: &Block) -> Vec<WirePart<'_>> {
+pub(super) fn media(block: &ContentBlock) -> Vec<WirePart<'_>> {
     match block {
-        Block::Image { source } => match address(source) {
-            Some(url) => vec![WirePart::ImageUrl { image_url: Link { url } }],
+        ContentBlock::Image { source } => match address(source) {
+            Some(url) => vec![WirePart::ImageUrl { image_url: ImageLink { url } }],
             None => vec![WirePart::Text { text: "[an image that is not available]".into() }],
         },
-        Block::Document { source, title, context } => {
+        ContentBlock::Document { source, title, context } => {
             let about = context.as_deref().map(|context| heading(title.as_deref(), Some(context)));
             let file = address(source).map(|file_data| WirePart::File {
-                file: File { filename: title.as_deref().map_or(UNNAMED.into(), filename), file_data },
+                file: FilePart { filename: title.as_deref().map_or(UNNAMED.into(), filename), file_data },
             });
             about.map(|text| WirePart::Text { text: text.into() }).into_iter().chain(file).collect()
         }
-        Block::Text { .. } | Block::SearchResult { .. } | Block::Redacted => Vec::new(),
+        ContentBlock::Text { .. } | ContentBlock::SearchResult { .. } | ContentBlock::Redacted => Vec::new(),
     }
 }
 
 /// The text of a block that can be told as one.
-pub(super) fn text(block: &Block) -> Option<Cow<'_, str>> {
+pub(super) fn text(block: &ContentBlock) -> Option<Cow<'_, str>> {
     match block {
-        Block::Text { text } => says_something(text).then_some(Cow::Borrowed(text.as_str())),
-        Block::SearchResult { content, source, title, citations: _ } => {
+        ContentBlock::Text { text } => says_something(text).then_some(Cow::Borrowed(text.as_str())),
+        ContentBlock::SearchResult { content, source, title, citations: _ } => {
             let found: Vec<&str> = content.iter().map(|part| part.text.as_str()).collect();
             Some(format!("{title}\n{source}\n\n{}", found.join("\n")).into())
         }
-        Block::Document { source, title, context } => {
+        ContentBlock::Document { source, title, context } => {
             let heading = || heading(title.as_deref(), context.as_deref());
             match source {
-                Source::Text { data, .. } => Some(format!("{}\n\n{data}", heading()).into()),
+                MediaSource::Text { data, .. } => Some(format!("{}\n\n{data}", heading()).into()),
                 // This wire has files of bytes alone.
-                Source::Url { url } => Some(format!("{}\n\nIt is at {url}", heading()).into()),
-                Source::File { .. } | Source::Kept { .. } => {
+                MediaSource::Url { url } => Some(format!("{}\n\nIt is at {url}", heading()).into()),
+                MediaSource::File { .. } | MediaSource::Kept { .. } => {
                     Some(format!("{}\n\n[it is not available]", heading()).into())
                 }
-                Source::Base64 { .. } => None,
+                MediaSource::Base64 { .. } => None,
             }
         }
-        Block::Image { .. } | Block::Redacted => None,
+        ContentBlock::Image { .. } | ContentBlock::Redacted => None,
     }
 }
 
@@ -404,65 +407,65 @@ fn filename(title: &str) -> Cow<'_, str> {
     if named { title.into() } else { format!("{title}.pdf").into() }
 }
 
-fn address(source: &Source) -> Option<Address<'_>> {
+fn address(source: &MediaSource) -> Option<Address<'_>> {
     match source {
-        Source::Base64 { data, media_type } => Some(Address::Data { media_type, data }),
-        Source::Url { url } => Some(Address::Url(url)),
-        Source::Text { .. } | Source::File { .. } | Source::Kept { .. } => None,
+        MediaSource::Base64 { data, media_type } => Some(Address::Data { media_type, data }),
+        MediaSource::Url { url } => Some(Address::Url(url)),
+        MediaSource::Text { .. } | MediaSource::File { .. } | MediaSource::Kept { .. } => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learned::Omitted;
-    use protocol::prompt::{Thought, ToolSpec};
+    use crate::learned::OmittedExtras;
+    use protocol::prompt::{ThinkingPart, ToolSpec};
     use serde_json::{Value, json};
     use std::sync::Arc;
 
-    fn text(text: &str) -> Part {
-        Part::Content(Block::text(text))
+    fn text(text: &str) -> MessagePart {
+        MessagePart::Content(ContentBlock::text(text))
     }
 
-    fn thought(raw: Value) -> Part {
-        Part::Thinking(Thought { raw, from: None })
+    fn thought(raw: Value) -> MessagePart {
+        MessagePart::Thinking(ThinkingPart { raw, from: None })
     }
 
-    fn block(block: Value) -> Block {
+    fn block(block: Value) -> ContentBlock {
         serde_json::from_value(block).expect("a block")
     }
 
-    fn call(id: &str, input: &Value) -> Part {
+    fn call(id: &str, input: &Value) -> MessagePart {
         let input = input.as_object().expect("an object").clone();
-        Part::ToolUse { id: id.to_owned(), name: "look".to_owned(), input }
+        MessagePart::ToolUse { id: id.to_owned(), name: "look".to_owned(), input }
     }
 
-    fn result(id: &str, is_error: bool, content: Vec<Block>) -> Part {
-        Part::ToolResult { id: id.to_owned(), content, is_error }
+    fn result(id: &str, is_error: bool, content: Vec<ContentBlock>) -> MessagePart {
+        MessagePart::ToolResult { id: id.to_owned(), content, is_error }
     }
 
-    fn user(parts: Vec<Part>) -> Message {
-        Message { role: Role::User, parts }
+    fn user(parts: Vec<MessagePart>) -> PromptMessage {
+        PromptMessage { role: MessageRole::User, parts }
     }
 
-    fn assistant(parts: Vec<Part>) -> Message {
-        Message { role: Role::Assistant, parts }
+    fn assistant(parts: Vec<MessagePart>) -> PromptMessage {
+        PromptMessage { role: MessageRole::Assistant, parts }
     }
 
-    fn prompt(system: Option<&str>, tools: Vec<ToolSpec>, messages: Vec<Message>) -> Prompt {
+    fn prompt(system: Option<&str>, tools: Vec<ToolSpec>, messages: Vec<PromptMessage>) -> Prompt {
         let tools = tools.into_iter().map(Arc::new).collect();
         let messages = messages.into_iter().map(Arc::new).collect();
         Prompt { model: "m".to_owned(), system: system.map(str::to_owned), tools, messages, counted: None }
     }
 
-    fn written(prompt: &Prompt, bound: Bound) -> Value {
-        let writ = Writ { omitted: Omitted::default(), bound: 9 };
+    fn written(prompt: &Prompt, bound: AnswerBound) -> Value {
+        let writ = RequestWriting { omitted: OmittedExtras::default(), bound: 9 };
         serde_json::from_slice(&body(prompt, &Route::script("m"), writ, Some(bound)).expect("a body"))
             .expect("JSON")
     }
 
-    fn told(messages: Vec<Message>) -> Value {
-        written(&prompt(None, vec![], messages), Bound::MaxTokens)["messages"].take()
+    fn told(messages: Vec<PromptMessage>) -> Value {
+        written(&prompt(None, vec![], messages), AnswerBound::MaxTokens)["messages"].take()
     }
 
     fn png() -> Value {
@@ -491,8 +494,8 @@ mod tests {
                 call("c2", &json!({})),
             ]),
             user(vec![
-                result("c1", false, vec![Block::text("seen"), Block::text("twice")]),
-                result("c2", true, vec![Block::text("no")]),
+                result("c1", false, vec![ContentBlock::text("seen"), ContentBlock::text("twice")]),
+                result("c2", true, vec![ContentBlock::text("no")]),
                 text("and?"),
             ]),
             assistant(vec![call("c3", &json!({}))]),
@@ -506,7 +509,7 @@ mod tests {
             json!({"id": id, "type": "function", "function": function})
         };
         assert_eq!(
-            written(&prompt(Some("be brief"), tools, messages), Bound::MaxCompletionTokens),
+            written(&prompt(Some("be brief"), tools, messages), AnswerBound::MaxCompletionTokens),
             json!({
                 "model": "m", "stream": true, "stream_options": {"include_usage": true},
                 "max_completion_tokens": 9,
@@ -537,7 +540,8 @@ mod tests {
     fn a_schema_names_its_properties_even_if_there_are_none() {
         let input_schema = json!({"type": "object"}).as_object().expect("an object").clone();
         let tool = ToolSpec { name: "bare".to_owned(), description: String::new(), input_schema };
-        let written = written(&prompt(None, vec![tool], vec![user(vec![text("one")])]), Bound::MaxTokens);
+        let written =
+            written(&prompt(None, vec![tool], vec![user(vec![text("one")])]), AnswerBound::MaxTokens);
         let parameters = &written["tools"][0]["function"]["parameters"];
         assert_eq!(*parameters, json!({"type": "object", "properties": {}}));
     }
@@ -558,7 +562,7 @@ mod tests {
             json!({"type": "document", "source": link, "title": "T"}),
             json!({"type": "redacted"}),
         ];
-        let parts = blocks.map(|written| Part::Content(block(written))).to_vec();
+        let parts = blocks.map(|written| MessagePart::Content(block(written))).to_vec();
         let text = |text: &str| json!({"type": "text", "text": text});
         let file = |name: &str| {
             let data = "data:application/pdf;base64,JVBERi0=";
@@ -587,8 +591,8 @@ mod tests {
             assistant(vec![call("c1", &json!({})), call("c2", &json!({})), call("c3", &json!({}))]),
             user(vec![
                 result("c1", false, vec![block(png())]),
-                result("c2", true, vec![Block::text("half"), block(png()), block(found)]),
-                result("c3", false, vec![Block::text("plain")]),
+                result("c2", true, vec![ContentBlock::text("half"), block(png()), block(found)]),
+                result("c3", false, vec![ContentBlock::text("plain")]),
                 text("and?"),
             ]),
         ];
@@ -619,9 +623,9 @@ mod tests {
             assistant(vec![call("call_1", &json!({})), call("abcDEF123", &json!({}))]),
             user(vec![result("call_1", false, vec![block(png())]), result("abcDEF123", false, vec![])]),
         ];
-        let omitted = Omitted::default().and(Extra::StreamOptions).and(Extra::CallIds);
+        let omitted = OmittedExtras::default().and(RequestExtra::StreamOptions).and(RequestExtra::CallIds);
         let prompt = prompt(None, vec![], messages);
-        let writ = Writ { omitted, bound: 9 };
+        let writ = RequestWriting { omitted, bound: 9 };
         let bytes = body(&prompt, &Route::script("m"), writ, None).expect("a body");
         let written: Value = serde_json::from_slice(&bytes).expect("JSON");
         let keys: Vec<&String> = written.as_object().expect("an object").keys().collect();
@@ -638,11 +642,13 @@ mod tests {
     #[test]
     fn blank_texts_are_left_out_and_a_message_of_nothing_else_says_so() {
         let thought = thought(json!({"type": "reasoning", "reasoning": "hm"}));
-        let messages =
-            vec![user(vec![text("  "), Part::Content(Block::Redacted)]), assistant(vec![thought, text("")])];
+        let messages = vec![
+            user(vec![text("  "), MessagePart::Content(ContentBlock::Redacted)]),
+            assistant(vec![thought, text("")]),
+        ];
         let empty = |role: &str| json!({"role": role, "content": "(empty)"});
         assert_eq!(told(messages), json!([empty("user"), empty("assistant")]));
-        let blank = written(&prompt(Some(" "), vec![], vec![user(vec![text("x")])]), Bound::MaxTokens);
+        let blank = written(&prompt(Some(" "), vec![], vec![user(vec![text("x")])]), AnswerBound::MaxTokens);
         assert_eq!(blank["messages"], json!([{"role": "user", "content": "x"}]));
         assert_eq!((&blank["max_tokens"], blank.get("tools")), (&json!(9), None));
     }

@@ -1,15 +1,15 @@
 //! Which part of the history stands at a place of the body: a prompt's messages are not one to one those of
 //! this wire.
 
-use protocol::prompt::{Message, Part, Prompt, Role, Spot};
+use protocol::prompt::{HistorySpot, MessagePart, MessageRole, Prompt, PromptMessage};
 
 use super::request::{self, WirePart};
-use crate::{blank::says_something, named::Path};
+use crate::{blank::says_something, named::MessagePath};
 
 /// What stands in one entry of a message's content.
 #[derive(Debug, Default)]
 struct Entry {
-    spots: Vec<Spot>,
+    spots: Vec<HistorySpot>,
     is_text: bool,
 }
 
@@ -21,7 +21,7 @@ impl Entry {
 }
 
 /// The parts of the history that stand at this place.
-pub(super) fn of(prompt: &Prompt, path: Path) -> Vec<Spot> {
+pub(super) fn of(prompt: &Prompt, path: MessagePath) -> Vec<HistorySpot> {
     let layout = layout(prompt);
     let Some(entries) = layout.get(path.message) else { return Vec::new() };
     match path.content {
@@ -36,29 +36,32 @@ fn layout(prompt: &Prompt) -> Vec<Vec<Entry>> {
     let mut layout = if has_system { vec![vec![Entry::ours()]] } else { Vec::new() };
     for (place, message) in prompt.messages.iter().enumerate() {
         match message.role {
-            Role::Assistant => layout.push(vec![assistant(place, message)]),
-            Role::User => user(place, message, &mut layout),
+            MessageRole::Assistant => layout.push(vec![assistant(place, message)]),
+            MessageRole::User => user(place, message, &mut layout),
         }
     }
     layout
 }
 
-fn assistant(place: usize, message: &Message) -> Entry {
+fn assistant(place: usize, message: &PromptMessage) -> Entry {
     let texts = message.parts.iter().enumerate().filter(|(_, part)| match part {
-        Part::Content(block) => request::text(block).is_some(),
-        Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } | Part::ToolResult { .. } => false,
+        MessagePart::Content(block) => request::text(block).is_some(),
+        MessagePart::Thinking(_)
+        | MessagePart::Beside { .. }
+        | MessagePart::ToolUse { .. }
+        | MessagePart::ToolResult { .. } => false,
     });
-    let spots = texts.map(|(part, _)| Spot { message: place, part, block: None }).collect();
+    let spots = texts.map(|(part, _)| HistorySpot { message: place, part, block: None }).collect();
     Entry { spots, is_text: true }
 }
 
-fn user(place: usize, message: &Message, layout: &mut Vec<Vec<Entry>>) {
+fn user(place: usize, message: &PromptMessage, layout: &mut Vec<Vec<Entry>>) {
     let (mut attached, mut said) = (Vec::new(), Vec::new());
     let mut answers = false;
     for (part, told) in message.parts.iter().enumerate() {
-        let spot = |block| Spot { message: place, part, block };
+        let spot = |block| HistorySpot { message: place, part, block };
         match told {
-            Part::ToolResult { content, .. } => {
+            MessagePart::ToolResult { content, .. } => {
                 answers = true;
                 layout.push(vec![Entry { spots: vec![spot(None)], is_text: true }]);
                 let beside: Vec<Entry> = content
@@ -72,8 +75,8 @@ fn user(place: usize, message: &Message, layout: &mut Vec<Vec<Entry>>) {
                     attached.extend(beside);
                 }
             }
-            Part::Content(block) => said.extend(entries(spot(None), request::parts(block))),
-            Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => {}
+            MessagePart::Content(block) => said.extend(entries(spot(None), request::parts(block))),
+            MessagePart::Thinking(_) | MessagePart::Beside { .. } | MessagePart::ToolUse { .. } => {}
         }
     }
     attached.append(&mut said);
@@ -92,7 +95,7 @@ fn user(place: usize, message: &Message, layout: &mut Vec<Vec<Entry>>) {
     }
 }
 
-fn entries(spot: Spot, parts: Vec<WirePart<'_>>) -> impl Iterator<Item = Entry> {
+fn entries(spot: HistorySpot, parts: Vec<WirePart<'_>>) -> impl Iterator<Item = Entry> {
     parts.into_iter().map(move |part| Entry {
         spots: vec![spot],
         is_text: match part {
@@ -105,62 +108,62 @@ fn entries(spot: Spot, parts: Vec<WirePart<'_>>) -> impl Iterator<Item = Entry> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{learned::Omitted, transport::Writ};
-    use protocol::{content::Block, routes::Route};
+    use crate::{learned::OmittedExtras, transport::RequestWriting};
+    use protocol::{content::ContentBlock, routes::Route};
     use serde_json::{Value, json};
     use std::sync::Arc;
 
-    fn text(text: &str) -> Part {
-        Part::Content(Block::text(text))
+    fn text(text: &str) -> MessagePart {
+        MessagePart::Content(ContentBlock::text(text))
     }
 
-    fn png() -> Block {
+    fn png() -> ContentBlock {
         let source = json!({"type": "base64", "data": "aGk=", "media_type": "image/png"});
         serde_json::from_value(json!({"type": "image", "source": source})).expect("a block")
     }
 
-    fn call(id: &str) -> Part {
-        Part::ToolUse { id: id.into(), name: "look".into(), input: protocol::Object::new() }
+    fn call(id: &str) -> MessagePart {
+        MessagePart::ToolUse { id: id.into(), name: "look".into(), input: protocol::Object::new() }
     }
 
-    fn result(id: &str, content: Vec<Block>) -> Part {
-        Part::ToolResult { id: id.into(), content, is_error: false }
+    fn result(id: &str, content: Vec<ContentBlock>) -> MessagePart {
+        MessagePart::ToolResult { id: id.into(), content, is_error: false }
     }
 
     /// A history of all that there is.
     fn prompt() -> Prompt {
-        let message = |role, parts| Arc::new(Message { role, parts });
+        let message = |role, parts| Arc::new(PromptMessage { role, parts });
         let messages = vec![
-            message(Role::User, vec![text("one"), Part::Content(png())]),
+            message(MessageRole::User, vec![text("one"), MessagePart::Content(png())]),
             message(
-                Role::Assistant,
+                MessageRole::Assistant,
                 vec![
-                    Part::Thinking(protocol::prompt::Thought { raw: json!({}), from: None }),
+                    MessagePart::Thinking(protocol::prompt::ThinkingPart { raw: json!({}), from: None }),
                     text("1"),
                     call("a"),
                     call("b"),
                 ],
             ),
             message(
-                Role::User,
+                MessageRole::User,
                 vec![
-                    result("a", vec![Block::text("seen"), png(), png()]),
+                    result("a", vec![ContentBlock::text("seen"), png(), png()]),
                     result("b", vec![]),
                     text("two"),
                     text(" "),
                 ],
             ),
-            message(Role::Assistant, vec![text("2"), text("3"), call("c")]),
-            message(Role::User, vec![result("c", vec![Block::text("found")])]),
-            message(Role::Assistant, vec![text("4")]),
-            message(Role::User, vec![text("five"), text("six")]),
+            message(MessageRole::Assistant, vec![text("2"), text("3"), call("c")]),
+            message(MessageRole::User, vec![result("c", vec![ContentBlock::text("found")])]),
+            message(MessageRole::Assistant, vec![text("4")]),
+            message(MessageRole::User, vec![text("five"), text("six")]),
         ];
         Prompt { model: "m".into(), system: Some("be brief".into()), tools: vec![], messages, counted: None }
     }
 
     #[test]
     fn the_layout_is_that_of_the_body() {
-        let writ = Writ { omitted: Omitted::default(), bound: 9 };
+        let writ = RequestWriting { omitted: OmittedExtras::default(), bound: 9 };
         let body: Value = serde_json::from_slice(
             &request::body(&prompt(), &Route::script("m"), writ, None).expect("a body"),
         )
@@ -174,8 +177,8 @@ mod tests {
 
     #[test]
     fn a_place_of_the_body_leads_to_the_parts_that_stand_there() {
-        let of = |message, content| of(&prompt(), Path { message, content, inner: None });
-        let spot = |message, part, block| Spot { message, part, block };
+        let of = |message, content| of(&prompt(), MessagePath { message, content, inner: None });
+        let spot = |message, part, block| HistorySpot { message, part, block };
         assert_eq!(of(0, None), [], "the system prompt");
         assert_eq!(of(1, Some(1)), [spot(0, 1, None)]);
         assert_eq!(of(2, None), [spot(1, 1, None)]);

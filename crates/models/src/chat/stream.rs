@@ -6,26 +6,26 @@
 use protocol::{
     Object,
     event::RefusalDetails,
-    prompt::{Answer, AnswerStop, Delta, Failure, Opaque, Origin},
+    prompt::{AnswerDelta, AnswerOrigin, AnswerStop, ModelAnswer, ModelFailure, OpaqueState},
     routes::Route,
-    usage::Tokens,
+    usage::RequestTokens,
 };
 use serde_json::{Value, json};
 
 use super::{
-    beside::{Collected, keeps},
-    calls::Calls,
+    beside::{CollectedMembers, keeps},
+    calls::StreamedCalls,
 };
 use crate::{
     blank::says_something,
     broken::{is_error, is_failure},
-    draft::{Draft, Writing, append},
-    fold::{End, Fold, Stage},
-    loose::{Read, count, list, word},
-    problem::Problem,
-    reason::Reason,
-    secret::Secret,
-    words::Words,
+    draft::{PartialAnswer, WritingBlock, append},
+    fold::{AnswerFold, StreamEnd, StreamStage},
+    loose::{LooseValue, count, list, word},
+    problem::ProviderProblem,
+    reason::AnswerReason,
+    secret::ProviderSecret,
+    words::WrittenValue,
 };
 
 /// The field of a thinking block that holds its text, unless that stands beside the answer. Its type keeps it
@@ -55,26 +55,26 @@ impl Cost {
         };
     }
 
-    fn tokens(self) -> Tokens {
+    fn tokens(self) -> RequestTokens {
         let input = self.input.unwrap_or(0);
         let cache_read = self.cached.unwrap_or(0).min(input);
-        Tokens {
+        RequestTokens {
             input: input - cache_read,
             output: self.output.unwrap_or(0),
             cache_read,
-            ..Tokens::default()
+            ..RequestTokens::default()
         }
     }
 }
 
 /// An answer that is being written.
 #[derive(Debug, Default)]
-pub(crate) struct Reading {
-    from: Option<Origin>,
-    secret: Secret,
-    draft: Draft,
-    calls: Calls,
-    beside: Collected,
+pub(crate) struct ChatReading {
+    from: Option<AnswerOrigin>,
+    secret: ProviderSecret,
+    draft: PartialAnswer,
+    calls: StreamedCalls,
+    beside: CollectedMembers,
     /// Blank text that no block has begun with yet: it is dropped if nothing visible follows.
     blank: String,
     refusal: String,
@@ -86,16 +86,16 @@ pub(crate) struct Reading {
     done: bool,
 }
 
-impl Fold for Reading {
-    fn stage(&self) -> Stage {
+impl AnswerFold for ChatReading {
+    fn stage(&self) -> StreamStage {
         match (self.done, &self.finish) {
-            (true, _) => Stage::Whole,
-            (false, Some(_)) => Stage::Ending,
-            (false, None) => Stage::Open,
+            (true, _) => StreamStage::Whole,
+            (false, Some(_)) => StreamStage::Ending,
+            (false, None) => StreamStage::Open,
         }
     }
 
-    fn tokens(&self) -> Tokens {
+    fn tokens(&self) -> RequestTokens {
         self.cost.tokens()
     }
 
@@ -103,20 +103,20 @@ impl Fold for Reading {
         self.draft.said()
     }
 
-    fn secret(&self) -> &Secret {
+    fn secret(&self) -> &ProviderSecret {
         &self.secret
     }
 
     fn take(
         &mut self,
         name: &[u8],
-        Read { value, text }: Read,
-        deltas: &mut (dyn FnMut(Delta) + Send),
-    ) -> Result<(), Failure> {
+        LooseValue { value, text }: LooseValue,
+        deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> Result<(), ModelFailure> {
         let choices = list(value.get("choices"));
         let failed = choices.first().and_then(|choice| choice.get("error")).is_some_and(is_failure);
         if is_error(name, &value, !choices.is_empty()) || failed {
-            let problem = Problem::of(if failed { &choices[0] } else { &value });
+            let problem = ProviderProblem::of(if failed { &choices[0] } else { &value });
             return Err(problem.in_stream(self.tokens(), &self.secret));
         }
         // A single answer was asked for.
@@ -140,7 +140,7 @@ impl Fold for Reading {
         if let Some(piece) = piece.or(message) {
             let name = if has_piece { "delta" } else { "message" };
             let written = text.as_deref().zip(place).and_then(|(text, place)| {
-                let choices = Words::of(text).member("choices")?.items();
+                let choices = WrittenValue::of(text).member("choices")?.items();
                 choices.get(place)?.member(name)
             });
             self.piece(piece, written, deltas)?;
@@ -150,7 +150,7 @@ impl Fold for Reading {
         }
         // Who hands on another's answer may say more exactly why that one ended.
         let reasons = ["finish_reason", "native_finish_reason"].map(|key| word(choice.get(key)));
-        let failed = |reason: &&String| matches!(Reason::of(reason), Reason::Failed(_));
+        let failed = |reason: &&String| matches!(AnswerReason::of(reason), AnswerReason::Failed(_));
         let reason = reasons.iter().find(failed).or(reasons.first()).filter(|reason| !reason.is_empty());
         if let Some(reason) = reason {
             self.draft.hold(reason.len(), self.cost.tokens())?;
@@ -172,36 +172,36 @@ impl Fold for Reading {
         self.finish.is_some()
     }
 
-    fn finish(mut self, end: End) -> Result<Answer, Failure> {
+    fn finish(mut self, end: StreamEnd) -> Result<ModelAnswer, ModelFailure> {
         let said = self.draft.last().is_some() || !self.refusal.is_empty();
         let finish = match self.finish.take() {
-            Some(_) if end == End::Torn && self.went_on => return Err(self.broken()),
+            Some(_) if end == StreamEnd::Torn && self.went_on => return Err(self.broken()),
             Some(finish) => finish,
             // Who says that all is sent and has sent something has only forgotten the reason.
             None if self.done && said => String::new(),
             None => return Err(self.broken()),
         };
         let calls = self.draft.calls();
-        let stop = match Reason::of(&finish) {
-            Reason::Failed(class) => return Err(self.stopped(class, &finish)),
-            Reason::Overflow => return Err(self.overflowed()),
+        let stop = match AnswerReason::of(&finish) {
+            AnswerReason::Failed(class) => return Err(self.stopped(class, &finish)),
+            AnswerReason::Overflow => return Err(self.overflowed()),
             _ if !self.refusal.is_empty() => refused(core::mem::take(&mut self.refusal)),
-            Reason::Filtered => refused("The provider's content filter stopped the answer.".to_owned()),
-            Reason::Declined => AnswerStop::Refusal(RefusalDetails::default()),
-            Reason::Length => AnswerStop::MaxTokens,
-            Reason::Paused if !calls => AnswerStop::PauseTurn,
+            AnswerReason::Filtered => refused("The provider's content filter stopped the answer.".to_owned()),
+            AnswerReason::Declined => AnswerStop::Refusal(RefusalDetails::default()),
+            AnswerReason::Length => AnswerStop::MaxTokens,
+            AnswerReason::Paused if !calls => AnswerStop::PauseTurn,
             // The calls decide, since some servers say `stop` although there are calls.
-            Reason::Ended | Reason::Paused if calls => AnswerStop::ToolUse,
-            Reason::Ended | Reason::Paused => AnswerStop::EndTurn,
+            AnswerReason::Ended | AnswerReason::Paused if calls => AnswerStop::ToolUse,
+            AnswerReason::Ended | AnswerReason::Paused => AnswerStop::EndTurn,
         };
         self.calls.finish(&mut self.draft);
         let tokens = self.cost.tokens();
         let blocks = self.draft.finish(&stop);
         let opaque = self.from.and_then(|from| {
             let beside = self.beside.finish(&blocks, &from.route);
-            (!beside.is_empty()).then_some(Opaque { from, beside })
+            (!beside.is_empty()).then_some(OpaqueState { from, beside })
         });
-        Ok(Answer { blocks, stop, tokens, opaque })
+        Ok(ModelAnswer { blocks, stop, tokens, opaque })
     }
 }
 
@@ -209,15 +209,15 @@ fn refused(explanation: String) -> AnswerStop {
     AnswerStop::Refusal(RefusalDetails { category: None, explanation: Some(explanation) })
 }
 
-impl Reading {
+impl ChatReading {
     /// The reading of an answer over this route.
-    pub(crate) fn of(route: &Route, secret: &Secret) -> Self {
-        Self { from: Some(Origin::of(route)), secret: secret.clone(), ..Self::default() }
+    pub(crate) fn of(route: &Route, secret: &ProviderSecret) -> Self {
+        Self { from: Some(AnswerOrigin::of(route)), secret: secret.clone(), ..Self::default() }
     }
 
     /// What a message says of the text beyond what is there, if it begins with that.
     fn rest(&self, message: &Value) -> Option<String> {
-        let Some((_, Writing::Text(text))) = self.draft.last() else { return None };
+        let Some((_, WritingBlock::Text(text))) = self.draft.last() else { return None };
         let whole = words(message.get("content")?);
         let rest = whole.strip_prefix(text.as_str())?;
         (!rest.is_empty()).then(|| rest.to_owned())
@@ -227,9 +227,9 @@ impl Reading {
     fn piece(
         &mut self,
         piece: &Value,
-        written: Option<Words<'_>>,
-        deltas: &mut (dyn FnMut(Delta) + Send),
-    ) -> Result<(), Failure> {
+        written: Option<WrittenValue<'_>>,
+        deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> Result<(), ModelFailure> {
         self.beside.message(piece, written);
         let thoughts = THOUGHTS.iter().filter_map(|key| Some((key, piece.get(*key)?)));
         let mut thoughts = thoughts.map(|(key, value)| (keeps(key, value), words(value)));
@@ -258,7 +258,7 @@ impl Reading {
             self.went_on |= self.finish.is_some();
             self.blank.clear();
             let places = self.calls.take(&calls, &mut self.draft, self.cost.tokens(), deltas)?;
-            let calls = written.and_then(|piece| piece.member("tool_calls")).map(Words::items);
+            let calls = written.and_then(|piece| piece.member("tool_calls")).map(WrittenValue::items);
             for (at, call) in places.into_iter().zip(calls.unwrap_or_default()) {
                 self.beside.call(at, call);
             }
@@ -267,16 +267,20 @@ impl Reading {
     }
 
     /// Makes room for further content, which says that the answer goes on.
-    fn grow(&mut self, bytes: usize) -> Result<(), Failure> {
+    fn grow(&mut self, bytes: usize) -> Result<(), ModelFailure> {
         self.went_on |= bytes > 0 && self.finish.is_some();
         self.draft.grow(bytes, self.cost.tokens())
     }
 
     /// A text begins with its first visible character, so that the line breaks that models put before a call
     /// are no message.
-    fn say(&mut self, text: String, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
+    fn say(
+        &mut self,
+        text: String,
+        deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> Result<(), ModelFailure> {
         self.grow(text.len())?;
-        if let Some((at, Writing::Text(_))) = self.draft.last() {
+        if let Some((at, WritingBlock::Text(_))) = self.draft.last() {
             self.draft.say(at, text, deltas);
             return Ok(());
         }
@@ -285,7 +289,7 @@ impl Reading {
         self.blank.push_str(&text);
         if begins {
             let text = core::mem::take(&mut self.blank);
-            let at = self.open(Writing::Text(String::new()), deltas)?;
+            let at = self.open(WritingBlock::Text(String::new()), deltas)?;
             self.draft.say(at, text, deltas);
         }
         Ok(())
@@ -296,10 +300,10 @@ impl Reading {
         &mut self,
         thought: &str,
         is_kept: bool,
-        deltas: &mut (dyn FnMut(Delta) + Send),
-    ) -> Result<(), Failure> {
+        deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> Result<(), ModelFailure> {
         self.grow(thought.len())?;
-        let (at, more) = if let Some((at, Writing::Thinking(_))) = self.draft.last() {
+        let (at, more) = if let Some((at, WritingBlock::Thinking(_))) = self.draft.last() {
             (at, thought)
         } else {
             let begun = thought.trim_start();
@@ -307,15 +311,19 @@ impl Reading {
                 return Ok(());
             }
             let block = Object::from_iter([("type".to_owned(), json!(THOUGHT))]);
-            (self.open(Writing::Thinking(block), deltas)?, begun)
+            (self.open(WritingBlock::Thinking(block), deltas)?, begun)
         };
-        if let Some(Writing::Thinking(raw)) = self.draft.at(at).filter(|_| !is_kept) {
+        if let Some(WritingBlock::Thinking(raw)) = self.draft.at(at).filter(|_| !is_kept) {
             append(raw, THOUGHT, more);
         }
         Ok(())
     }
 
-    fn open(&mut self, block: Writing, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<usize, Failure> {
+    fn open(
+        &mut self,
+        block: WritingBlock,
+        deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> Result<usize, ModelFailure> {
         self.blank.clear();
         self.draft.grow_block(self.cost.tokens())?;
         Ok(self.draft.open(block, deltas))
@@ -339,8 +347,8 @@ fn words(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::{
-        loose::{Piece, Reader},
-        sse::Decoder,
+        loose::{FrameData, LooseReader},
+        sse::SseDecoder,
     };
     use proptest::{collection::vec, prelude::*, sample::Index};
     use protocol::prompt::{AnswerBlock, DeltaKind, FailureClass};
@@ -426,32 +434,33 @@ mod tests {
     }
 
     /// Reads a stream; checks that the deltas told are the answer's own.
-    fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Answer {
-        let (mut decoder, mut reading, mut told) = (Decoder::default(), Reading::default(), Vec::new());
+    fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> ModelAnswer {
+        let (mut decoder, mut reading, mut told) =
+            (SseDecoder::default(), ChatReading::default(), Vec::new());
         for chunk in chunks {
             for frame in decoder.take(chunk).expect("small frames") {
-                for piece in Reader::default().read(&frame.data).expect("a good frame") {
+                for piece in LooseReader::default().read(&frame.data).expect("a good frame") {
                     match piece {
-                        Piece::Value(read) => {
+                        FrameData::Value(read) => {
                             reading.take(b"", read, &mut |delta| told.push(delta)).expect("a good chunk");
                         }
-                        Piece::Done => reading.done(),
-                        Piece::Words(words) => panic!("{words}"),
+                        FrameData::Done => reading.done(),
+                        FrameData::Words(words) => panic!("{words}"),
                     }
                 }
             }
         }
-        assert_eq!(reading.stage(), Stage::Whole);
-        let answer = reading.finish(End::Whole).expect("an answer");
+        assert_eq!(reading.stage(), StreamStage::Whole);
+        let answer = reading.finish(StreamEnd::Whole).expect("an answer");
         let mut shown = vec![String::new(); answer.blocks.len()];
         let mut kinds = Vec::new();
         for delta in told {
             match delta {
-                Delta::Start { index, kind } => {
+                AnswerDelta::Start { index, kind } => {
                     assert_eq!(index, kinds.len(), "blocks begin in order");
                     kinds.push(kind);
                 }
-                Delta::Text { index, text } => shown[index] += &text,
+                AnswerDelta::Text { index, text } => shown[index] += &text,
             }
         }
         for ((block, shown), kind) in answer.blocks.iter().zip(shown).zip(kinds) {
@@ -503,13 +512,13 @@ mod tests {
                 .collect::<Vec<_>>()}),
         ] {
             let chunk = json!({"choices": [{"delta": delta}]});
-            let mut reading = Reading::default();
+            let mut reading = ChatReading::default();
             let taken =
                 (0..=32).map(|_| reading.take(b"", chunk.clone().into(), &mut |_| {})).find_map(Result::err);
             assert_eq!(taken.expect("a failure").class, FailureClass::Unusable);
         }
         let chunk = json!({"choices": [{"delta": {}, "finish_reason": megabyte}]});
-        let mut reading = Reading::default();
+        let mut reading = ChatReading::default();
         let taken =
             (0..=32).map(|_| reading.take(b"", chunk.clone().into(), &mut |_| {})).find_map(Result::err);
         assert_eq!(taken.expect("a failure").class, FailureClass::Unusable);

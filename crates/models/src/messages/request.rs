@@ -4,8 +4,8 @@
 
 use protocol::{
     Object,
-    content::{Block, Citations, SearchText, Source},
-    prompt::{Message, Part, Prompt, Role, Spot, Thought},
+    content::{Citations, ContentBlock, MediaSource, SearchText},
+    prompt::{HistorySpot, MessagePart, MessageRole, Prompt, PromptMessage, ThinkingPart},
     routes::Route,
 };
 use serde::Serialize;
@@ -13,17 +13,17 @@ use serde_json::Value;
 
 use crate::{
     blank::{EMPTY, says_something},
-    learned::Extra,
-    named::Path,
-    transport::Writ,
+    learned::RequestExtra,
+    named::MessagePath,
+    transport::RequestWriting,
 };
 
 /// User messages from the end whose last block carries a cache mark (docs/rules.md 9).
 const MARKED_MESSAGES: usize = 2;
 
 /// The body of `POST /v1/messages` for a streamed answer.
-pub(crate) fn body(prompt: &Prompt, route: &Route, writ: Writ) -> serde_json::Result<Vec<u8>> {
-    let mark = if writ.omitted.has(Extra::CacheControl) { None } else { MARK };
+pub(crate) fn body(prompt: &Prompt, route: &Route, writ: RequestWriting) -> serde_json::Result<Vec<u8>> {
+    let mark = if writ.omitted.has(RequestExtra::CacheControl) { None } else { MARK };
     let system = prompt.system.iter().filter(|text| says_something(text));
     let body = Body {
         model: &prompt.model,
@@ -86,12 +86,12 @@ enum Wire<'a> {
         cache_control: Option<Mark>,
     },
     Image {
-        source: &'a Source,
+        source: &'a MediaSource,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<Mark>,
     },
     Document {
-        source: &'a Source,
+        source: &'a MediaSource,
         #[serde(skip_serializing_if = "Option::is_none")]
         title: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,22 +164,22 @@ fn messages<'a>(prompt: &'a Prompt, route: &Route, mark: Option<Mark>) -> Vec<Wi
     messages
 }
 
-fn message<'a>(message: &'a Message, route: &Route) -> WireMessage<'a> {
+fn message<'a>(message: &'a PromptMessage, route: &Route) -> WireMessage<'a> {
     let role = match message.role {
-        Role::User => "user",
-        Role::Assistant => "assistant",
+        MessageRole::User => "user",
+        MessageRole::Assistant => "assistant",
     };
     WireMessage { role, content: filled(message.parts.iter().filter_map(|said| part(said, route)).collect()) }
 }
 
-fn part<'a>(part: &'a Part, route: &Route) -> Option<Wire<'a>> {
+fn part<'a>(part: &'a MessagePart, route: &Route) -> Option<Wire<'a>> {
     match part {
-        Part::Content(block) => wire(block),
-        Part::Thinking(thought) => is_own(thought, route).then_some(Wire::Thinking(&thought.raw)),
+        MessagePart::Content(block) => wire(block),
+        MessagePart::Thinking(thought) => is_own(thought, route).then_some(Wire::Thinking(&thought.raw)),
         // This wire puts all into its blocks.
-        Part::Beside { .. } => None,
-        Part::ToolUse { id, name, input } => Some(Wire::ToolUse { id, name, input }),
-        Part::ToolResult { id, content, is_error } => Some(Wire::ToolResult {
+        MessagePart::Beside { .. } => None,
+        MessagePart::ToolUse { id, name, input } => Some(Wire::ToolUse { id, name, input }),
+        MessagePart::ToolResult { id, content, is_error } => Some(Wire::ToolResult {
             tool_use_id: id,
             content: filled(content.iter().filter_map(wire).collect()),
             is_error: *is_error,
@@ -189,20 +189,26 @@ fn part<'a>(part: &'a Part, route: &Route) -> Option<Wire<'a>> {
 }
 
 /// The part of the history that stands at this place of the body.
-pub(crate) fn spots(prompt: &Prompt, route: &Route, path: Path) -> Vec<Spot> {
+pub(crate) fn spots(prompt: &Prompt, route: &Route, path: MessagePath) -> Vec<HistorySpot> {
     let find = || {
         let parts = &prompt.messages.get(path.message)?.parts;
         let mut written = parts.iter().enumerate().filter(|(_, told)| part(told, route).is_some());
         let (place, told) = written.nth(path.content?)?;
         let block = match (told, path.inner) {
-            (Part::ToolResult { content, .. }, Some(inner)) => {
+            (MessagePart::ToolResult { content, .. }, Some(inner)) => {
                 let mut written = content.iter().enumerate().filter(|(_, block)| wire(block).is_some());
                 Some(written.nth(inner)?.0)
             }
-            (Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. }, _)
-            | (Part::ToolResult { .. }, None) => None,
+            (
+                MessagePart::Content(_)
+                | MessagePart::Thinking(_)
+                | MessagePart::Beside { .. }
+                | MessagePart::ToolUse { .. },
+                _,
+            )
+            | (MessagePart::ToolResult { .. }, None) => None,
         };
-        Some(Spot { message: path.message, part: place, block })
+        Some(HistorySpot { message: path.message, part: place, block })
     };
     find().into_iter().collect()
 }
@@ -217,37 +223,39 @@ fn filled(mut content: Vec<Wire<'_>>) -> Vec<Wire<'_>> {
 
 /// Whether a thinking block is this API's, and came over this route if that is known: another provider's has
 /// no signature, or one that nobody else can read, and would be refused.
-fn is_own(thought: &Thought, route: &Route) -> bool {
+fn is_own(thought: &ThinkingPart, route: &Route) -> bool {
     let kind = thought.raw.get("type").and_then(Value::as_str);
     matches!(kind, Some("thinking" | "redacted_thinking"))
         && thought.from.as_ref().is_none_or(|from| from.is(route))
 }
 
 /// The block, unless the API would refuse it: a blank text, or what was redacted from view.
-fn wire(block: &Block) -> Option<Wire<'_>> {
+fn wire(block: &ContentBlock) -> Option<Wire<'_>> {
     match block {
-        Block::Text { text } => says_something(text).then_some(Wire::Text { text, cache_control: None }),
-        Block::Image { source } => Some(Wire::Image { source, cache_control: None }),
-        Block::Document { source, title, context } => Some(Wire::Document {
+        ContentBlock::Text { text } => {
+            says_something(text).then_some(Wire::Text { text, cache_control: None })
+        }
+        ContentBlock::Image { source } => Some(Wire::Image { source, cache_control: None }),
+        ContentBlock::Document { source, title, context } => Some(Wire::Document {
             source,
             title: title.as_deref(),
             context: context.as_deref(),
             cache_control: None,
         }),
-        Block::SearchResult { citations, content, source, title } => {
+        ContentBlock::SearchResult { citations, content, source, title } => {
             Some(Wire::SearchResult { citations, content, source, title, cache_control: None })
         }
-        Block::Redacted => None,
+        ContentBlock::Redacted => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learned::Omitted;
+    use crate::learned::OmittedExtras;
     use protocol::{
-        prompt::{Origin, ToolSpec},
-        routes::Provider,
+        prompt::{AnswerOrigin, ToolSpec},
+        routes::RouteProvider,
     };
     use serde_json::json;
     use std::sync::Arc;
@@ -256,20 +264,20 @@ mod tests {
         value.as_object().expect("an object").clone()
     }
 
-    fn text(text: &str) -> Part {
-        Part::Content(Block::text(text))
+    fn text(text: &str) -> MessagePart {
+        MessagePart::Content(ContentBlock::text(text))
     }
 
-    fn thought(raw: &Value, from: Option<Origin>) -> Part {
-        Part::Thinking(Thought { raw: raw.clone(), from: from.map(Arc::new) })
+    fn thought(raw: &Value, from: Option<AnswerOrigin>) -> MessagePart {
+        MessagePart::Thinking(ThinkingPart { raw: raw.clone(), from: from.map(Arc::new) })
     }
 
-    fn user(parts: Vec<Part>) -> Message {
-        Message { role: Role::User, parts }
+    fn user(parts: Vec<MessagePart>) -> PromptMessage {
+        PromptMessage { role: MessageRole::User, parts }
     }
 
-    fn assistant(parts: Vec<Part>) -> Message {
-        Message { role: Role::Assistant, parts }
+    fn assistant(parts: Vec<MessagePart>) -> PromptMessage {
+        PromptMessage { role: MessageRole::Assistant, parts }
     }
 
     fn tool(name: &str, description: &str) -> ToolSpec {
@@ -277,7 +285,7 @@ mod tests {
         ToolSpec { name: name.to_owned(), description: description.to_owned(), input_schema }
     }
 
-    fn prompt(system: Option<&str>, tools: Vec<ToolSpec>, messages: Vec<Message>) -> Prompt {
+    fn prompt(system: Option<&str>, tools: Vec<ToolSpec>, messages: Vec<PromptMessage>) -> Prompt {
         let tools = tools.into_iter().map(Arc::new).collect();
         let messages = messages.into_iter().map(Arc::new).collect();
         Prompt {
@@ -290,7 +298,7 @@ mod tests {
     }
 
     fn written(prompt: &Prompt) -> Value {
-        let writ = Writ { omitted: Omitted::default(), bound: 4_096 };
+        let writ = RequestWriting { omitted: OmittedExtras::default(), bound: 4_096 };
         let bytes = body(prompt, &Route::script("claude-*"), writ).expect("a body");
         serde_json::from_slice(&bytes).expect("JSON")
     }
@@ -311,8 +319,13 @@ mod tests {
     #[test]
     fn a_history_with_tools_carries_four_marks_and_no_more() {
         let thinking = json!({"type": "thinking", "thinking": "hm", "signature": "s"});
-        let call = Part::ToolUse { id: "t1".into(), name: "look".into(), input: object(&json!({"a": 1})) };
-        let result = Part::ToolResult { id: "t1".into(), content: vec![Block::text("seen")], is_error: true };
+        let call =
+            MessagePart::ToolUse { id: "t1".into(), name: "look".into(), input: object(&json!({"a": 1})) };
+        let result = MessagePart::ToolResult {
+            id: "t1".into(),
+            content: vec![ContentBlock::text("seen")],
+            is_error: true,
+        };
         let messages = vec![
             user(vec![text("one")]),
             assistant(vec![text("1")]),
@@ -354,16 +367,21 @@ mod tests {
     fn a_provider_that_refuses_cache_marks_gets_none() {
         let tools = vec![tool("look", "Looks.")];
         let prompt = prompt(Some("be brief"), tools, vec![user(vec![text("one")])]);
-        let omitted = Omitted::default().and(Extra::CacheControl);
-        let bytes = body(&prompt, &Route::script("claude-*"), Writ { omitted, bound: 9 }).expect("a body");
+        let omitted = OmittedExtras::default().and(RequestExtra::CacheControl);
+        let bytes =
+            body(&prompt, &Route::script("claude-*"), RequestWriting { omitted, bound: 9 }).expect("a body");
         assert!(!String::from_utf8_lossy(&bytes).contains("cache_control"));
     }
 
     #[test]
     fn blank_texts_are_left_out_and_a_message_of_nothing_else_says_so() {
-        let result = Part::ToolResult { id: "t1".into(), content: vec![Block::text(" \n")], is_error: false };
+        let result = MessagePart::ToolResult {
+            id: "t1".into(),
+            content: vec![ContentBlock::text(" \n")],
+            is_error: false,
+        };
         let messages = vec![
-            user(vec![text("  "), Part::Content(Block::Redacted)]),
+            user(vec![text("  "), MessagePart::Content(ContentBlock::Redacted)]),
             assistant(vec![text("")]),
             user(vec![result, text("")]),
         ];
@@ -393,8 +411,8 @@ mod tests {
             {"type": "search_result", "citations": {"enabled": true},
              "content": [{"type": "text", "text": "found"}], "source": "https://example.com", "title": "S"},
         ]);
-        let content: Vec<Block> = serde_json::from_value(blocks.clone()).expect("blocks");
-        let result = Part::ToolResult { id: "t1".into(), content, is_error: false };
+        let content: Vec<ContentBlock> = serde_json::from_value(blocks.clone()).expect("blocks");
+        let result = MessagePart::ToolResult { id: "t1".into(), content, is_error: false };
         let written = written(&prompt(None, vec![], vec![user(vec![result])]));
         assert_eq!(written["messages"][0]["content"][0]["content"], blocks);
     }
@@ -402,9 +420,9 @@ mod tests {
     #[test]
     fn a_place_of_the_body_leads_to_the_part_that_stands_there() {
         let foreign = thought(&json!({"type": "reasoning", "reasoning": "hm"}), None);
-        let call = Part::ToolUse { id: "t1".into(), name: "look".into(), input: Object::new() };
-        let content = vec![Block::text(" "), Block::text("seen"), Block::text("too")];
-        let result = Part::ToolResult { id: "t1".into(), content, is_error: false };
+        let call = MessagePart::ToolUse { id: "t1".into(), name: "look".into(), input: Object::new() };
+        let content = vec![ContentBlock::text(" "), ContentBlock::text("seen"), ContentBlock::text("too")];
+        let result = MessagePart::ToolResult { id: "t1".into(), content, is_error: false };
         let prompt = prompt(
             Some("be brief"),
             vec![],
@@ -415,9 +433,9 @@ mod tests {
             ],
         );
         let spots = |message, content, inner| {
-            spots(&prompt, &Route::script("claude-*"), Path { message, content, inner })
+            spots(&prompt, &Route::script("claude-*"), MessagePath { message, content, inner })
         };
-        let spot = |message, part, block| vec![Spot { message, part, block }];
+        let spot = |message, part, block| vec![HistorySpot { message, part, block }];
         assert_eq!(spots(0, Some(0), None), spot(0, 1, None));
         assert_eq!(spots(1, Some(1), None), spot(1, 2, None));
         assert_eq!(spots(2, Some(0), None), spot(2, 0, None));
@@ -432,12 +450,12 @@ mod tests {
     #[test]
     fn thinking_goes_back_by_the_road_it_came_and_by_no_other() {
         let raw = json!({"type": "thinking", "thinking": "hm", "signature": "s"});
-        let from = |wire, route: &str| Some(Origin { wire, route: route.to_owned() });
+        let from = |wire, route: &str| Some(AnswerOrigin { wire, route: route.to_owned() });
         for (from, is_sent) in [
             (None, true),
-            (from(Provider::Script, "claude-*"), true),
-            (from(Provider::Script, "claude-test"), false),
-            (from(Provider::Messages, "claude-*"), false),
+            (from(RouteProvider::Script, "claude-*"), true),
+            (from(RouteProvider::Script, "claude-test"), false),
+            (from(RouteProvider::Messages, "claude-*"), false),
         ] {
             let said = assistant(vec![thought(&raw, from), text("1")]);
             let written = written(&prompt(None, vec![], vec![user(vec![text("one")]), said]));

@@ -9,20 +9,23 @@ use protocol::{
     Object,
     event::RefusalDetails,
     limits, memory,
-    prompt::{Answer, AnswerBlock, AnswerStop, Delta, Failure, FailureClass, Opaque, Origin},
+    prompt::{
+        AnswerBlock, AnswerDelta, AnswerOrigin, AnswerStop, FailureClass, ModelAnswer, ModelFailure,
+        OpaqueState,
+    },
     routes::Route,
-    usage::Tokens,
+    usage::RequestTokens,
 };
 use serde_json::{Value, json};
 
 use crate::{
     broken::is_error,
-    draft::{Draft, Writing, append, is_shallow},
-    fold::{End, Fold, Stage},
-    loose::{Read, count, list, word},
-    problem::Problem,
-    reason::Reason,
-    secret::Secret,
+    draft::{PartialAnswer, WritingBlock, append, is_shallow},
+    fold::{AnswerFold, StreamEnd, StreamStage},
+    loose::{LooseValue, count, list, word},
+    problem::ProviderProblem,
+    reason::AnswerReason,
+    secret::ProviderSecret,
 };
 
 /// The events that there are.
@@ -71,13 +74,13 @@ enum Piece {
 
 /// An answer that is being written.
 #[derive(Debug, Default)]
-pub(crate) struct Reading {
-    from: Option<Origin>,
-    secret: Secret,
+pub(crate) struct MessagesReading {
+    from: Option<AnswerOrigin>,
+    secret: ProviderSecret,
     places: BTreeMap<u64, Place>,
     /// The index of the block that began last, for pieces without one.
     last: u64,
-    draft: Draft,
+    draft: PartialAnswer,
     cost: Cost,
     /// The last word that said why the answer ends.
     reason: Option<String>,
@@ -90,16 +93,16 @@ pub(crate) struct Reading {
     warned: bool,
 }
 
-impl Fold for Reading {
-    fn stage(&self) -> Stage {
+impl AnswerFold for MessagesReading {
+    fn stage(&self) -> StreamStage {
         match (self.stopped, &self.reason) {
-            (true, _) => Stage::Whole,
-            (false, Some(_)) => Stage::Ending,
-            (false, None) => Stage::Open,
+            (true, _) => StreamStage::Whole,
+            (false, Some(_)) => StreamStage::Ending,
+            (false, None) => StreamStage::Open,
         }
     }
 
-    fn tokens(&self) -> Tokens {
+    fn tokens(&self) -> RequestTokens {
         self.cost.tokens()
     }
 
@@ -107,19 +110,19 @@ impl Fold for Reading {
         self.draft.said()
     }
 
-    fn secret(&self) -> &Secret {
+    fn secret(&self) -> &ProviderSecret {
         &self.secret
     }
 
     fn take(
         &mut self,
         name: &[u8],
-        Read { value, .. }: Read,
-        deltas: &mut (dyn FnMut(Delta) + Send),
-    ) -> Result<(), Failure> {
+        LooseValue { value, .. }: LooseValue,
+        deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> Result<(), ModelFailure> {
         let kind = kind(name, &value);
         if is_error(name, &value, KINDS.contains(&kind.as_str())) {
-            return Err(Problem::of(&value).in_stream(self.tokens(), &self.secret));
+            return Err(ProviderProblem::of(&value).in_stream(self.tokens(), &self.secret));
         }
         let Value::Object(mut event) = value else { return Ok(()) };
         match kind.as_str() {
@@ -166,9 +169,9 @@ impl Fold for Reading {
         self.reason.is_some()
     }
 
-    fn finish(mut self, end: End) -> Result<Answer, Failure> {
+    fn finish(mut self, end: StreamEnd) -> Result<ModelAnswer, ModelFailure> {
         let reason = match self.reason.take() {
-            Some(_) if !self.stopped && end == End::Torn && self.went_on => return Err(self.broken()),
+            Some(_) if !self.stopped && end == StreamEnd::Torn && self.went_on => return Err(self.broken()),
             Some(reason) => reason,
             // Who says that all is sent and has sent something has only forgotten the reason.
             None if self.stopped && self.draft.last().is_some() => String::new(),
@@ -178,31 +181,31 @@ impl Fold for Reading {
             None => return Err(self.broken()),
         };
         let calls = self.draft.calls();
-        let stop = match Reason::of(&reason) {
-            Reason::Failed(class) => return Err(self.stopped(class, &reason)),
-            Reason::Overflow => return Err(self.overflowed()),
-            Reason::Length => AnswerStop::MaxTokens,
-            Reason::Declined | Reason::Filtered => {
+        let stop = match AnswerReason::of(&reason) {
+            AnswerReason::Failed(class) => return Err(self.stopped(class, &reason)),
+            AnswerReason::Overflow => return Err(self.overflowed()),
+            AnswerReason::Length => AnswerStop::MaxTokens,
+            AnswerReason::Declined | AnswerReason::Filtered => {
                 AnswerStop::Refusal(core::mem::take(&mut self.refused_for))
             }
-            Reason::Paused => AnswerStop::PauseTurn,
+            AnswerReason::Paused => AnswerStop::PauseTurn,
             // The calls decide, since a call must be answered whatever the word is.
-            Reason::Ended if calls => AnswerStop::ToolUse,
-            Reason::Ended => AnswerStop::EndTurn,
+            AnswerReason::Ended if calls => AnswerStop::ToolUse,
+            AnswerReason::Ended => AnswerStop::EndTurn,
         };
         let tokens = self.tokens();
         let blocks = self.draft.finish(&stop);
         // Only who gave them can read them.
         let thoughts = blocks.iter().any(|block| matches!(block, AnswerBlock::Thinking { .. }));
-        let opaque = self.from.filter(|_| thoughts).map(|from| Opaque { from, beside: Vec::new() });
-        Ok(Answer { blocks, stop, tokens, opaque })
+        let opaque = self.from.filter(|_| thoughts).map(|from| OpaqueState { from, beside: Vec::new() });
+        Ok(ModelAnswer { blocks, stop, tokens, opaque })
     }
 }
 
-impl Reading {
+impl MessagesReading {
     /// The reading of an answer over this route.
-    pub(crate) fn of(route: &Route, secret: &Secret) -> Self {
-        Self { from: Some(Origin::of(route)), secret: secret.clone(), ..Self::default() }
+    pub(crate) fn of(route: &Route, secret: &ProviderSecret) -> Self {
+        Self { from: Some(AnswerOrigin::of(route)), secret: secret.clone(), ..Self::default() }
     }
 
     /// The index of a block's event; without one, that of a block that begins, or of the one that began last.
@@ -217,7 +220,7 @@ impl Reading {
     }
 
     /// Why the answer ends, and what it cost; a later event says more and takes nothing back.
-    fn ending(&mut self, event: &Object) -> Result<(), Failure> {
+    fn ending(&mut self, event: &Object) -> Result<(), ModelFailure> {
         let delta = event.get("delta");
         let told = |key: &str| delta.and_then(|delta| delta.get(key)).or_else(|| event.get(key));
         let reason = word(told("stop_reason"));
@@ -243,8 +246,8 @@ impl Reading {
         &mut self,
         index: u64,
         block: Value,
-        deltas: &mut (dyn FnMut(Delta) + Send),
-    ) -> Result<(), Failure> {
+        deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> Result<(), ModelFailure> {
         self.went_on |= self.reason.is_some();
         self.draft.grow_block(self.tokens())?;
         let Value::Object(mut block) = block else {
@@ -265,7 +268,7 @@ impl Reading {
             }
             "thinking" | "redacted_thinking" => {
                 self.grow(memory::object(&block))?;
-                Place::At(self.draft.open(Writing::Thinking(block), deltas))
+                Place::At(self.draft.open(WritingBlock::Thinking(block), deltas))
             }
             "tool_use" => {
                 let (given, json) = match block.remove("input") {
@@ -275,7 +278,7 @@ impl Reading {
                 };
                 let (id, name) = (word(block.get("id")), string(&mut block, "name"));
                 self.grow(id.len() + name.len() + json.len() + memory::object(&given))?;
-                let call = Writing::ToolUse { id, name, given, json };
+                let call = WritingBlock::ToolUse { id, name, given, json };
                 Place::At(self.draft.open(call, deltas))
             }
             _ => {
@@ -294,8 +297,8 @@ impl Reading {
         &mut self,
         index: u64,
         piece: Piece,
-        deltas: &mut (dyn FnMut(Delta) + Send),
-    ) -> Result<(), Failure> {
+        deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> Result<(), ModelFailure> {
         self.went_on |= piece.bytes() > 0 && self.reason.is_some();
         self.grow(piece.bytes())?;
         let place = self.places.get(&index).copied();
@@ -303,21 +306,28 @@ impl Reading {
             (Some(Place::At(at)), _) => at,
             // A block that nobody began is begun by what it says.
             (Some(Place::Silent) | None, Piece::Text(text)) if !text.is_empty() => {
-                self.open(index, Writing::Text(String::new()), place.is_none(), deltas)?
+                self.open(index, WritingBlock::Text(String::new()), place.is_none(), deltas)?
             }
             (None, Piece::Thinking(thought)) if !thought.is_empty() => {
                 let block = Object::from_iter([("type".to_owned(), json!("thinking"))]);
-                self.open(index, Writing::Thinking(block), true, deltas)?
+                self.open(index, WritingBlock::Thinking(block), true, deltas)?
             }
             (Some(Place::Dropped | Place::Silent) | None, _) => return Ok(()),
         };
         match (self.draft.at(at), piece) {
-            (Some(Writing::Text(_)), Piece::Text(text)) => self.draft.say(at, text, deltas),
-            (Some(Writing::Thinking(raw)), Piece::Thinking(thinking)) => append(raw, "thinking", &thinking),
-            (Some(Writing::Thinking(raw)), Piece::Signature(signature)) => seal(raw, "signature", &signature),
-            (Some(Writing::Thinking(raw)), Piece::Data(data)) => seal(raw, "data", &data),
-            (Some(Writing::ToolUse { json, .. }), Piece::Input(more)) => json.push_str(&more),
-            (Some(Writing::Text(_) | Writing::Thinking(_) | Writing::ToolUse { .. }) | None, _) => {}
+            (Some(WritingBlock::Text(_)), Piece::Text(text)) => self.draft.say(at, text, deltas),
+            (Some(WritingBlock::Thinking(raw)), Piece::Thinking(thinking)) => {
+                append(raw, "thinking", &thinking);
+            }
+            (Some(WritingBlock::Thinking(raw)), Piece::Signature(signature)) => {
+                seal(raw, "signature", &signature);
+            }
+            (Some(WritingBlock::Thinking(raw)), Piece::Data(data)) => seal(raw, "data", &data),
+            (Some(WritingBlock::ToolUse { json, .. }), Piece::Input(more)) => json.push_str(&more),
+            (
+                Some(WritingBlock::Text(_) | WritingBlock::Thinking(_) | WritingBlock::ToolUse { .. }) | None,
+                _,
+            ) => {}
         }
         Ok(())
     }
@@ -325,10 +335,10 @@ impl Reading {
     fn open(
         &mut self,
         index: u64,
-        block: Writing,
+        block: WritingBlock,
         is_new: bool,
-        deltas: &mut (dyn FnMut(Delta) + Send),
-    ) -> Result<usize, Failure> {
+        deltas: &mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> Result<usize, ModelFailure> {
         if is_new {
             self.draft.grow_block(self.tokens())?;
             self.last = index;
@@ -338,7 +348,7 @@ impl Reading {
         Ok(at)
     }
 
-    fn grow(&mut self, bytes: usize) -> Result<(), Failure> {
+    fn grow(&mut self, bytes: usize) -> Result<(), ModelFailure> {
         let tokens = self.tokens();
         self.draft.grow(bytes, tokens)
     }
@@ -387,13 +397,13 @@ impl Cost {
         };
     }
 
-    fn tokens(self) -> Tokens {
+    fn tokens(self) -> RequestTokens {
         // Providers that do not tell the two kinds apart write for five minutes, as we ask.
         let (five_minutes, hour) = match (self.five_minutes, self.hour) {
             (None, None) => (self.cache_write.unwrap_or(0), 0),
             (five_minutes, hour) => (five_minutes.unwrap_or(0), hour.unwrap_or(0)),
         };
-        Tokens {
+        RequestTokens {
             input: self.input.unwrap_or(0),
             output: self.output.unwrap_or(0),
             cache_read: self.cache_read.unwrap_or(0),
@@ -430,8 +440,8 @@ mod tests {
     use protocol::prompt::{AnswerBlock, DeltaKind};
     use serde_json::json;
 
-    fn read(events: &[Value]) -> (Result<Answer, Failure>, Vec<Delta>) {
-        let mut reading = Reading::default();
+    fn read(events: &[Value]) -> (Result<ModelAnswer, ModelFailure>, Vec<AnswerDelta>) {
+        let mut reading = MessagesReading::default();
         let mut deltas = Vec::new();
         for event in events {
             let taken = reading.take(b"", event.clone().into(), &mut |delta| deltas.push(delta));
@@ -439,7 +449,7 @@ mod tests {
                 return (Err(failure), deltas);
             }
         }
-        (reading.finish(End::Whole), deltas)
+        (reading.finish(StreamEnd::Whole), deltas)
     }
 
     fn start(index: u64, block: Value) -> Value {
@@ -462,15 +472,15 @@ mod tests {
             "cache_creation": {"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 5}}}})
     }
 
-    const TOKENS: Tokens =
-        Tokens { input: 3, output: 5, cache_read: 7, cache_write_5m: 4, cache_write_1h: 5 };
+    const TOKENS: RequestTokens =
+        RequestTokens { input: 3, output: 5, cache_read: 7, cache_write_5m: 4, cache_write_1h: 5 };
 
     fn call(input: Option<Value>) -> AnswerBlock {
         let input = input.map(|input| input.as_object().expect("an object").clone());
         AnswerBlock::ToolUse { id: "t1".to_owned(), name: "look".to_owned(), input }
     }
 
-    fn asked(pieces: &[&str], reason: &str) -> Answer {
+    fn asked(pieces: &[&str], reason: &str) -> ModelAnswer {
         let mut events = vec![start(0, json!({"type": "tool_use", "id": "t1", "name": "look", "input": {}}))];
         events
             .extend(pieces.iter().map(|p| delta(0, json!({"type": "input_json_delta", "partial_json": p}))));
@@ -506,7 +516,7 @@ mod tests {
         assert_eq!(raw.to_string(), word_for_word);
         assert_eq!(
             answer,
-            Answer {
+            ModelAnswer {
                 blocks: vec![
                     AnswerBlock::Thinking {
                         raw: json!({"type": "thinking", "thinking": "hm", "signature": "sig"})
@@ -523,12 +533,12 @@ mod tests {
         assert_eq!(
             deltas,
             [
-                Delta::Start { index: 0, kind: DeltaKind::Thinking },
-                Delta::Start { index: 1, kind: DeltaKind::Thinking },
-                Delta::Start { index: 2, kind: DeltaKind::Text },
-                Delta::Text { index: 2, text: "hel".to_owned() },
-                Delta::Text { index: 2, text: "lo".to_owned() },
-                Delta::Start { index: 3, kind: DeltaKind::ToolUse },
+                AnswerDelta::Start { index: 0, kind: DeltaKind::Thinking },
+                AnswerDelta::Start { index: 1, kind: DeltaKind::Thinking },
+                AnswerDelta::Start { index: 2, kind: DeltaKind::Text },
+                AnswerDelta::Text { index: 2, text: "hel".to_owned() },
+                AnswerDelta::Text { index: 2, text: "lo".to_owned() },
+                AnswerDelta::Start { index: 3, kind: DeltaKind::ToolUse },
             ]
         );
     }
@@ -590,9 +600,9 @@ mod tests {
         assert_eq!(
             deltas,
             [
-                Delta::Start { index: 0, kind: DeltaKind::Text },
-                Delta::Text { index: 0, text: "begun ".to_owned() },
-                Delta::Text { index: 0, text: "well".to_owned() },
+                AnswerDelta::Start { index: 0, kind: DeltaKind::Text },
+                AnswerDelta::Text { index: 0, text: "begun ".to_owned() },
+                AnswerDelta::Text { index: 0, text: "well".to_owned() },
             ]
         );
     }
@@ -662,12 +672,12 @@ mod tests {
 
     #[test]
     fn a_stream_that_breaks_fails_with_what_it_has_cost() {
-        let so_far = Tokens { output: 1, ..TOKENS };
+        let so_far = RequestTokens { output: 1, ..TOKENS };
         let (ended, _) = read(&[opening()]);
         let message = "The model's stream ended in the middle.".to_owned();
         assert_eq!(
             ended,
-            Err(Failure {
+            Err(ModelFailure {
                 class: FailureClass::Cut,
                 status: None,
                 message,
@@ -701,7 +711,7 @@ mod tests {
 
     #[test]
     fn an_answer_without_end_is_refused_at_the_bound() {
-        let mut reading = Reading::default();
+        let mut reading = MessagesReading::default();
         let block = start(0, json!({"type": "text", "text": ""}));
         reading.take(b"", block.into(), &mut |_| {}).expect("a block");
         let megabyte = delta(0, json!({"type": "text_delta", "text": "x".repeat(1024 * 1024)}));
@@ -734,7 +744,7 @@ mod tests {
                 json!({"type": "message_delta", "delta": {"stop_details": {"explanation": megabyte()}}}),
             ),
         ] {
-            let mut reading = Reading::default();
+            let mut reading = MessagesReading::default();
             let block = start(0, json!({"type": "thinking", "thinking": ""}));
             reading.take(b"", block.into(), &mut |_| {}).expect("a block");
             let taken =

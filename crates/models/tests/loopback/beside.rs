@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use models::{Keys, Models, Oracle};
+use models::{ModelClient, ProviderKeys, RoutedModels};
 use protocol::{
     limits::{BESIDE_BYTES, BODY_DEPTH},
-    prompt::{Answer, AnswerBlock, Beside, Message, Opaque, Origin},
-    routes::{Provider, Route, Routes},
+    prompt::{AnswerBlock, AnswerOrigin, ModelAnswer, OpaqueState, PromptMessage, ProviderMember},
+    routes::{Route, RouteProvider, Routes},
 };
 use serde_json::{Value, json};
 
@@ -15,18 +15,18 @@ use crate::{
     provider::{Fake, answered, direct, prompt, streamed, told, user},
 };
 
-fn beside(call: Option<usize>, name: &str, json: &str) -> Beside<usize> {
-    Beside { call, name: name.to_owned(), json: json.to_owned() }
+fn beside(call: Option<usize>, name: &str, json: &str) -> ProviderMember<usize> {
+    ProviderMember { call, name: name.to_owned(), json: json.to_owned() }
 }
 
 /// What an answer of these chunks has beside it.
-async fn kept(chunks: String) -> Vec<Beside<usize>> {
+async fn kept(chunks: String) -> Vec<ProviderMember<usize>> {
     let answer = answer(chunks).await;
-    assert!(answer.opaque.as_ref().is_none_or(|opaque| opaque.from == Origin::of(&route(""))));
+    assert!(answer.opaque.as_ref().is_none_or(|opaque| opaque.from == AnswerOrigin::of(&route(""))));
     answer.opaque.map(|opaque| opaque.beside).unwrap_or_default()
 }
 
-async fn answer(stream: String) -> Answer {
+async fn answer(stream: String) -> ModelAnswer {
     let provider = Fake::start(move |_| streamed(stream.clone())).await;
     models(&provider.base_url).ask(&prompt("chat-test"), &mut |_| {}).await.expect("an answer")
 }
@@ -242,7 +242,7 @@ async fn what_lies_too_deep_to_be_read_again_is_left_out_and_the_answer_stands()
 }
 
 /// A history of these answers, each with what a person says next or what its calls gave.
-fn history(answers: &[Answer], next: &[&str]) -> Vec<Arc<Message>> {
+fn history(answers: &[ModelAnswer], next: &[&str]) -> Vec<Arc<PromptMessage>> {
     let mut messages = vec![user("hi")];
     for (answer, next) in answers.iter().zip(next) {
         messages.push(told(answer));
@@ -301,7 +301,7 @@ async fn it_is_written_as_it_came_and_another_road_is_not_told() {
     ]
     .concat();
     let mut answer = answer(stream).await;
-    if let Some(Opaque { beside: own, .. }) = &mut answer.opaque {
+    if let Some(OpaqueState { beside: own, .. }) = &mut answer.opaque {
         own.push(beside(None, "no_rule", "1"));
     }
     let provider =
@@ -309,13 +309,13 @@ async fn it_is_written_as_it_came_and_another_road_is_not_told() {
     let own = route(&provider.base_url);
     let others = [
         Route { pattern: "chat-test".to_owned(), ..own.clone() },
-        Route { provider: Provider::Messages, ..own.clone() },
+        Route { provider: RouteProvider::Messages, ..own.clone() },
     ];
     let mut prompt = prompt("chat-test");
     prompt.messages = history(&[answer], &[""]);
     let written = async |route: Route| {
-        let keys = Keys::from_iter([("THE_KEY".to_owned(), "secret".to_owned())]);
-        let models = Models::new(Routes(vec![route]), keys, direct()).expect("good settings");
+        let keys = ProviderKeys::from_iter([("THE_KEY".to_owned(), "secret".to_owned())]);
+        let models = RoutedModels::new(Routes(vec![route]), keys, direct()).expect("good settings");
         drop(models.ask(&prompt, &mut |_| {}).await);
         provider.seen().last().expect("a request").text.clone()
     };

@@ -2,15 +2,16 @@
 
 use axum::body::Body;
 use futures_util::stream;
-use models::{BuildError, Keys, Models, Oracle};
+use models::{BuildError, ModelClient, ProviderKeys, RoutedModels};
 use protocol::{
     Object,
     event::RefusalDetails,
     prompt::{
-        Answer, AnswerBlock, AnswerStop, Beside, Delta, DeltaKind, Failure, FailureClass, Opaque, Origin,
+        AnswerBlock, AnswerDelta, AnswerOrigin, AnswerStop, DeltaKind, FailureClass, ModelAnswer,
+        ModelFailure, OpaqueState, ProviderMember,
     },
-    routes::{Key, Provider, Route, Routes},
-    usage::Tokens,
+    routes::{ProviderKey, Route, RouteProvider, Routes},
+    usage::RequestTokens,
 };
 use serde_json::{Value, json};
 
@@ -18,19 +19,19 @@ use crate::provider::{Fake, direct, prompt, said, streamed};
 
 pub(crate) fn route(base_url: &str) -> Route {
     Route {
-        provider: Provider::ChatCompletions,
+        provider: RouteProvider::ChatCompletions,
         base_url: format!("{base_url}/v1"),
-        key: Some(Key::Variable("THE_KEY".to_owned())),
+        key: Some(ProviderKey::Variable("THE_KEY".to_owned())),
         ..Route::script("chat-*")
     }
 }
 
-fn models_of(route: Route) -> Models {
-    let keys = Keys::from_iter([("THE_KEY".to_owned(), "secret".to_owned())]);
-    Models::new(Routes(vec![route]), keys, direct()).expect("good settings")
+fn models_of(route: Route) -> RoutedModels {
+    let keys = ProviderKeys::from_iter([("THE_KEY".to_owned(), "secret".to_owned())]);
+    RoutedModels::new(Routes(vec![route]), keys, direct()).expect("good settings")
 }
 
-pub(crate) fn models(base_url: &str) -> Models {
+pub(crate) fn models(base_url: &str) -> RoutedModels {
     models_of(route(base_url))
 }
 
@@ -74,20 +75,20 @@ fn calls(pieces: impl Into<Value>) -> Value {
     delta(json!({"tool_calls": pieces}))
 }
 
-pub(crate) async fn ask(models: &Models) -> (Result<Answer, Failure>, Vec<Delta>) {
+pub(crate) async fn ask(models: &RoutedModels) -> (Result<ModelAnswer, ModelFailure>, Vec<AnswerDelta>) {
     let mut deltas = Vec::new();
     let answer = models.ask(&prompt("chat-test"), &mut |delta| deltas.push(delta)).await;
     (answer, deltas)
 }
 
 /// What a stream becomes.
-async fn heard(stream: String) -> (Result<Answer, Failure>, Vec<Delta>) {
+async fn heard(stream: String) -> (Result<ModelAnswer, ModelFailure>, Vec<AnswerDelta>) {
     let provider = Fake::start(move |_| streamed(stream.clone())).await;
     ask(&models(&provider.base_url)).await
 }
 
 /// What these chunks become.
-async fn answer(chunks: &[Value]) -> Answer {
+async fn answer(chunks: &[Value]) -> ModelAnswer {
     heard(frames(chunks)).await.0.expect("an answer")
 }
 
@@ -101,8 +102,8 @@ fn thought() -> AnswerBlock {
     AnswerBlock::Thinking { raw: json!({"type": "reasoning"}) }
 }
 
-fn text_delta(index: usize, text: &str) -> Delta {
-    Delta::Text { index, text: text.to_owned() }
+fn text_delta(index: usize, text: &str) -> AnswerDelta {
+    AnswerDelta::Text { index, text: text.to_owned() }
 }
 
 #[tokio::test]
@@ -118,10 +119,13 @@ async fn a_plain_answer_comes_piece_by_piece_over_one_connection_that_is_used_ag
     ];
     let provider = Fake::start(move |_| streamed(frames(&chunks))).await;
     let models = models(&provider.base_url);
-    let tokens = Tokens { input: 3, output: 2, cache_read: 7, ..Tokens::default() };
-    let answer = Answer { blocks: vec![said("hello")], stop: AnswerStop::EndTurn, tokens, opaque: None };
-    let deltas =
-        vec![Delta::Start { index: 0, kind: DeltaKind::Text }, text_delta(0, "hel"), text_delta(0, "lo")];
+    let tokens = RequestTokens { input: 3, output: 2, cache_read: 7, ..RequestTokens::default() };
+    let answer = ModelAnswer { blocks: vec![said("hello")], stop: AnswerStop::EndTurn, tokens, opaque: None };
+    let deltas = vec![
+        AnswerDelta::Start { index: 0, kind: DeltaKind::Text },
+        text_delta(0, "hel"),
+        text_delta(0, "lo"),
+    ];
     assert_eq!(ask(&models).await, (Ok(answer.clone()), deltas.clone()));
     assert_eq!(ask(&models).await, (Ok(answer), deltas));
     let seen = provider.seen();
@@ -139,8 +143,8 @@ async fn a_plain_answer_comes_piece_by_piece_over_one_connection_that_is_used_ag
 
 #[tokio::test]
 async fn reasoning_is_thinking_by_either_name_and_by_both() {
-    type Own<'a> = &'a dyn Fn(&str, &str) -> Beside<usize>;
-    type Row = (Value, fn(Own<'_>) -> Vec<Beside<usize>>);
+    type Own<'a> = &'a dyn Fn(&str, &str) -> ProviderMember<usize>;
+    type Row = (Value, fn(Own<'_>) -> Vec<ProviderMember<usize>>);
     let rows: [Row; 3] = [
         (json!({"reasoning_content": "hm "}), |own| vec![own("reasoning_content", "\"\\nhm well\"")]),
         (json!({"reasoning": "hm ", "content": ""}), |own| {
@@ -166,11 +170,18 @@ async fn reasoning_is_thinking_by_either_name_and_by_both() {
         let (answer, deltas) = heard(frames(&chunks)).await;
         let answer = answer.expect("an answer");
         assert_eq!(answer.blocks, [thought(), said("\n\nso")]);
-        let own =
-            |name: &str, json: &str| Beside { call: None, name: name.to_owned(), json: json.to_owned() };
-        assert_eq!(answer.opaque, Some(Opaque { from: Origin::of(&route("")), beside: beside(&own) }));
+        let own = |name: &str, json: &str| ProviderMember {
+            call: None,
+            name: name.to_owned(),
+            json: json.to_owned(),
+        };
+        assert_eq!(
+            answer.opaque,
+            Some(OpaqueState { from: AnswerOrigin::of(&route("")), beside: beside(&own) })
+        );
         let [first, second] = [DeltaKind::Thinking, DeltaKind::Text];
-        let starts = [Delta::Start { index: 0, kind: first }, Delta::Start { index: 1, kind: second }];
+        let starts =
+            [AnswerDelta::Start { index: 0, kind: first }, AnswerDelta::Start { index: 1, kind: second }];
         assert_eq!(deltas, [&starts[..], &[text_delta(1, "\n\nso")]].concat());
     }
 }
@@ -194,9 +205,9 @@ async fn several_calls_are_put_together_by_their_index() {
     ];
     assert_eq!(
         answer,
-        Ok(Answer { blocks, stop: AnswerStop::ToolUse, tokens: Tokens::default(), opaque: None })
+        Ok(ModelAnswer { blocks, stop: AnswerStop::ToolUse, tokens: RequestTokens::default(), opaque: None })
     );
-    let starts = [1, 2].map(|index| Delta::Start { index, kind: DeltaKind::ToolUse });
+    let starts = [1, 2].map(|index| AnswerDelta::Start { index, kind: DeltaKind::ToolUse });
     assert_eq!(deltas[2..], starts);
 }
 
@@ -334,7 +345,9 @@ async fn each_finish_reason_has_its_meaning() {
 
 #[tokio::test]
 async fn the_reason_may_come_with_the_last_words_or_be_forgotten_and_the_last_frame_too() {
-    let whole = |stop| Ok(Answer { blocks: vec![said("hi")], stop, tokens: Tokens::default(), opaque: None });
+    let whole = |stop| {
+        Ok(ModelAnswer { blocks: vec![said("hi")], stop, tokens: RequestTokens::default(), opaque: None })
+    };
     let together = json!({"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "length"}]});
     assert_eq!(heard(frames(&[together])).await.0, whole(AnswerStop::MaxTokens));
     let words = delta(json!({"content": "hi"}));
@@ -344,12 +357,12 @@ async fn the_reason_may_come_with_the_last_words_or_be_forgotten_and_the_last_fr
     let undone = format!("data: {words}\n\ndata: {}\n\n", finish("stop"));
     assert_eq!(heard(undone).await.0, whole(AnswerStop::EndTurn));
     let message = "The model's stream ended in the middle.".to_owned();
-    let cut = Failure {
+    let cut = ModelFailure {
         class: FailureClass::Cut,
         status: None,
         message,
         retry_after: None,
-        tokens: Tokens::default(),
+        tokens: RequestTokens::default(),
         spots: Vec::new(),
     };
     assert_eq!(heard(format!("data: {words}\n\n")).await.0, Err(cut.clone()), "words without an end");
@@ -359,7 +372,7 @@ async fn the_reason_may_come_with_the_last_words_or_be_forgotten_and_the_last_fr
 #[tokio::test]
 async fn the_cost_is_found_wherever_it_is_told() {
     let usage = json!({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": null});
-    let tokens = Tokens { input: 5, output: 2, ..Tokens::default() };
+    let tokens = RequestTokens { input: 5, output: 2, ..RequestTokens::default() };
     let words = delta(json!({"content": "hi"}));
     let last = |extra: (&str, Value)| {
         let mut chunk = finish("stop");
@@ -383,9 +396,9 @@ async fn the_cost_is_found_wherever_it_is_told() {
     }
     let cached =
         json!({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 9}});
-    let more_than_all = Tokens { input: 0, output: 2, cache_read: 5, ..Tokens::default() };
+    let more_than_all = RequestTokens { input: 0, output: 2, cache_read: 5, ..RequestTokens::default() };
     assert_eq!(answer(&[words.clone(), last(("usage", cached))]).await.tokens, more_than_all);
-    assert_eq!(answer(&[words, finish("stop")]).await.tokens, Tokens::default(), "never told");
+    assert_eq!(answer(&[words, finish("stop")]).await.tokens, RequestTokens::default(), "never told");
 }
 
 #[tokio::test]
@@ -425,10 +438,10 @@ async fn an_error_in_the_stream_is_a_failure_of_its_class_with_its_words_and_cos
     ] {
         let failed = heard(frames(&[begun.clone(), error.clone()])).await.0;
         let message = "The model provider failed in the middle of its answer: why.".to_owned();
-        let tokens = Tokens { input: 5, output: 1, ..Tokens::default() };
+        let tokens = RequestTokens { input: 5, output: 1, ..RequestTokens::default() };
         assert_eq!(
             failed,
-            Err(Failure { class, status: None, message, retry_after: None, tokens, spots: Vec::new() }),
+            Err(ModelFailure { class, status: None, message, retry_after: None, tokens, spots: Vec::new() }),
             "{error}"
         );
     }
@@ -458,7 +471,7 @@ async fn a_connection_that_breaks_off_is_cut_after_what_came() {
 
 #[tokio::test]
 async fn headers_of_a_route_go_with_every_request_of_either_wire() {
-    for provider in [Provider::ChatCompletions, Provider::Messages] {
+    for provider in [RouteProvider::ChatCompletions, RouteProvider::Messages] {
         let fake = Fake::failing(400, &[], json!({})).await;
         let headers = [("X-Tenant", "loom"), ("user-agent", "weaver/1"), ("x-tenant", "spare")];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
@@ -476,7 +489,7 @@ fn a_header_that_cannot_be_sent_or_is_ours_is_a_mistake_in_the_settings() {
     let made = |name: &str, value: &str| {
         let headers = vec![(name.to_owned(), value.to_owned())];
         let route = Route { headers, ..route("http://provider") };
-        Models::new(Routes(vec![route]), Keys::default(), direct()).map(|_| ())
+        RoutedModels::new(Routes(vec![route]), ProviderKeys::default(), direct()).map(|_| ())
     };
     assert_eq!(made("x-tenant", "loom"), Ok(()));
     for (name, value) in [("x tenant", "a"), ("", "a"), ("x-tenant", "a\nb")] {

@@ -11,13 +11,16 @@ use axum::{
     http::Response,
 };
 use futures_util::{StreamExt, future::select, stream};
-use models::{BuildError, Keys, Models, Net, Oracle, Proxy};
+use models::{BuildError, ModelClient, ProviderKeys, ProviderNet, ProviderProxy, RoutedModels};
 use protocol::{
     Object,
     event::RefusalDetails,
-    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass, Opaque, Origin},
-    routes::{Key, Provider, Route, Routes},
-    usage::Tokens,
+    prompt::{
+        AnswerBlock, AnswerDelta, AnswerOrigin, AnswerStop, DeltaKind, FailureClass, ModelAnswer,
+        ModelFailure, OpaqueState,
+    },
+    routes::{ProviderKey, Route, RouteProvider, Routes},
+    usage::RequestTokens,
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot};
@@ -36,9 +39,9 @@ async fn streaming(events: Vec<Value>) -> Fake {
 
 fn route(base_url: &str) -> Route {
     Route {
-        provider: Provider::Messages,
+        provider: RouteProvider::Messages,
         base_url: base_url.to_owned(),
-        key: Some(Key::Variable("THE_KEY".to_owned())),
+        key: Some(ProviderKey::Variable("THE_KEY".to_owned())),
         window: 200_000,
         window_known: true,
         max_output: 32_000,
@@ -46,18 +49,18 @@ fn route(base_url: &str) -> Route {
     }
 }
 
-fn models(base_url: &str) -> Models {
-    let keys = Keys::from_iter([("THE_KEY".to_owned(), "secret".to_owned())]);
-    Models::new(Routes(vec![route(base_url)]), keys, direct()).expect("good settings")
+fn models(base_url: &str) -> RoutedModels {
+    let keys = ProviderKeys::from_iter([("THE_KEY".to_owned(), "secret".to_owned())]);
+    RoutedModels::new(Routes(vec![route(base_url)]), keys, direct()).expect("good settings")
 }
 
-async fn ask(oracle: &dyn Oracle) -> (Result<Answer, Failure>, Vec<Delta>) {
+async fn ask(oracle: &dyn ModelClient) -> (Result<ModelAnswer, ModelFailure>, Vec<AnswerDelta>) {
     let mut deltas = Vec::new();
     let answer = oracle.ask(&prompt("claude-test"), &mut |delta| deltas.push(delta)).await;
     (answer, deltas)
 }
 
-async fn failed(oracle: &dyn Oracle) -> Failure {
+async fn failed(oracle: &dyn ModelClient) -> ModelFailure {
     ask(oracle).await.0.expect_err("a failure")
 }
 
@@ -93,12 +96,12 @@ fn plain() -> Vec<Value> {
 async fn a_plain_answer_comes_piece_by_piece_over_one_connection_that_is_used_again() {
     let provider = streaming(plain()).await;
     let models = models(&format!("{}/", provider.base_url));
-    let tokens = Tokens { input: 3, output: 2, ..Tokens::default() };
-    let answer = Answer { blocks: vec![said("hello")], stop: AnswerStop::EndTurn, tokens, opaque: None };
+    let tokens = RequestTokens { input: 3, output: 2, ..RequestTokens::default() };
+    let answer = ModelAnswer { blocks: vec![said("hello")], stop: AnswerStop::EndTurn, tokens, opaque: None };
     let deltas = vec![
-        Delta::Start { index: 0, kind: DeltaKind::Text },
-        Delta::Text { index: 0, text: "hel".to_owned() },
-        Delta::Text { index: 0, text: "lo".to_owned() },
+        AnswerDelta::Start { index: 0, kind: DeltaKind::Text },
+        AnswerDelta::Text { index: 0, text: "hel".to_owned() },
+        AnswerDelta::Text { index: 0, text: "lo".to_owned() },
     ];
     assert_eq!(ask(&models).await, (Ok(answer.clone()), deltas.clone()));
     assert_eq!(ask(&models).await, (Ok(answer), deltas));
@@ -138,19 +141,19 @@ async fn thinking_a_call_and_cached_tokens_are_kept() {
     let provider = streaming(events.concat()).await;
     let raw = json!({"type": "thinking", "thinking": "hm", "signature": "sig"});
     let input = Object::from_iter([("path".to_owned(), json!("a.md"))]);
-    let answer = Answer {
+    let answer = ModelAnswer {
         blocks: vec![
             AnswerBlock::Thinking { raw },
             AnswerBlock::ToolUse { id: "toolu_1".to_owned(), name: "look".to_owned(), input: Some(input) },
         ],
         stop: AnswerStop::ToolUse,
-        tokens: Tokens { input: 3, output: 11, cache_read: 7, cache_write_5m: 4, cache_write_1h: 5 },
+        tokens: RequestTokens { input: 3, output: 11, cache_read: 7, cache_write_5m: 4, cache_write_1h: 5 },
         // Only who gave the thinking can read it.
-        opaque: Some(Opaque { from: Origin::of(&route("")), beside: vec![] }),
+        opaque: Some(OpaqueState { from: AnswerOrigin::of(&route("")), beside: vec![] }),
     };
     let deltas = vec![
-        Delta::Start { index: 0, kind: DeltaKind::Thinking },
-        Delta::Start { index: 1, kind: DeltaKind::ToolUse },
+        AnswerDelta::Start { index: 0, kind: DeltaKind::Thinking },
+        AnswerDelta::Start { index: 1, kind: DeltaKind::ToolUse },
     ];
     assert_eq!(ask(&models(&provider.base_url)).await, (Ok(answer), deltas));
 }
@@ -162,10 +165,15 @@ async fn a_refusal_and_a_call_cut_off_at_the_limit_are_answers() {
     let provider = streaming([text(0, &["I can"]), ending(refusal, 2)].concat()).await;
     let (answer, _) = ask(&models(&provider.base_url)).await;
     let details = RefusalDetails { category: Some("cyber".to_owned()), explanation: Some("no".to_owned()) };
-    let tokens = Tokens { output: 2, ..Tokens::default() };
+    let tokens = RequestTokens { output: 2, ..RequestTokens::default() };
     assert_eq!(
         answer,
-        Ok(Answer { blocks: vec![said("I can")], stop: AnswerStop::Refusal(details), tokens, opaque: None })
+        Ok(ModelAnswer {
+            blocks: vec![said("I can")],
+            stop: AnswerStop::Refusal(details),
+            tokens,
+            opaque: None
+        })
     );
 
     let cut = vec![json!({"type": "input_json_delta", "partial_json": "{\"path\": \"a"})];
@@ -173,7 +181,7 @@ async fn a_refusal_and_a_call_cut_off_at_the_limit_are_answers() {
     let provider = streaming([call, ending(json!({"stop_reason": "max_tokens"}), 2)].concat()).await;
     let (answer, _) = ask(&models(&provider.base_url)).await;
     let blocks = vec![AnswerBlock::ToolUse { id: "t".to_owned(), name: "look".to_owned(), input: None }];
-    assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::MaxTokens, tokens, opaque: None }));
+    assert_eq!(answer, Ok(ModelAnswer { blocks, stop: AnswerStop::MaxTokens, tokens, opaque: None }));
 }
 
 #[tokio::test]
@@ -182,8 +190,8 @@ async fn an_overloaded_provider_says_when_to_come_back() {
     let provider = Fake::failing(529, &[("retry-after", "7")], body).await;
     let message = "The model provider is overloaded (529): Overloaded.".to_owned();
     let retry_after = Some(Duration::from_secs(7));
-    let tokens = Tokens::default();
-    let failure = Failure {
+    let tokens = RequestTokens::default();
+    let failure = ModelFailure {
         class: FailureClass::Overloaded,
         status: Some(529),
         message,
@@ -201,8 +209,8 @@ async fn a_key_that_is_not_accepted_is_named_by_its_variable_and_never_shown() {
     let provider = Fake::failing(401, &[], body).await;
     let models = models(&provider.base_url);
     let message = "The model provider does not accept the key in THE_KEY (401): bad key ….".to_owned();
-    let tokens = Tokens::default();
-    let failure = Failure {
+    let tokens = RequestTokens::default();
+    let failure = ModelFailure {
         class: FailureClass::Denied,
         status: Some(401),
         message,
@@ -218,13 +226,13 @@ async fn a_key_that_is_not_accepted_is_named_by_its_variable_and_never_shown() {
 async fn without_a_key_no_request_is_sent() {
     let provider = streaming(plain()).await;
     let routes = Routes(vec![route(&provider.base_url)]);
-    let models = Models::new(routes, Keys::default(), direct()).expect("good settings");
+    let models = RoutedModels::new(routes, ProviderKeys::default(), direct()).expect("good settings");
     let message =
         "No key for claude-*: the variable THE_KEY is not set: set it in the server's environment and \
                    start it again."
             .to_owned();
-    let tokens = Tokens::default();
-    let failure = Failure {
+    let tokens = RequestTokens::default();
+    let failure = ModelFailure {
         class: FailureClass::Denied,
         status: None,
         message,
@@ -240,7 +248,7 @@ async fn without_a_key_no_request_is_sent() {
 async fn a_route_without_a_key_sends_none() {
     let provider = streaming(plain()).await;
     let routes = Routes(vec![Route { key: None, ..route(&provider.base_url) }]);
-    let models = Models::new(routes, Keys::default(), direct()).expect("good settings");
+    let models = RoutedModels::new(routes, ProviderKeys::default(), direct()).expect("good settings");
     assert_eq!(ask(&models).await.0.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
     assert!(!provider.seen().remove(0).headers.contains_key("x-api-key"));
 }
@@ -258,10 +266,10 @@ async fn a_stream_that_breaks_off_is_cut_and_keeps_its_cost() {
     .await;
     let (outcome, deltas) = ask(&models(&provider.base_url)).await;
     let message = "The model's stream ended in the middle.".to_owned();
-    let tokens = Tokens { input: 3, ..Tokens::default() };
+    let tokens = RequestTokens { input: 3, ..RequestTokens::default() };
     assert_eq!(
         outcome,
-        Err(Failure {
+        Err(ModelFailure {
             class: FailureClass::Cut,
             status: None,
             message,
@@ -270,7 +278,7 @@ async fn a_stream_that_breaks_off_is_cut_and_keeps_its_cost() {
             spots: Vec::new()
         })
     );
-    assert_eq!(deltas.last(), Some(&Delta::Text { index: 0, text: "hel".to_owned() }));
+    assert_eq!(deltas.last(), Some(&AnswerDelta::Text { index: 0, text: "hel".to_owned() }));
 }
 
 #[tokio::test]
@@ -303,10 +311,10 @@ async fn a_model_without_a_route_is_refused_and_the_table_named() {
     let models = models("http://127.0.0.1:9");
     let outcome = models.ask(&prompt("gpt-9"), &mut |_| {}).await;
     let message = "No route leads to the model `gpt-9`; there are routes for: claude-*.".to_owned();
-    let tokens = Tokens::default();
+    let tokens = RequestTokens::default();
     assert_eq!(
         outcome,
-        Err(Failure {
+        Err(ModelFailure {
             class: FailureClass::NoRoute,
             status: None,
             message,
@@ -320,10 +328,10 @@ async fn a_model_without_a_route_is_refused_and_the_table_named() {
 #[tokio::test]
 async fn a_proxy_carries_the_request() {
     let proxy = streaming(plain()).await;
-    let keys = Keys::from_iter([("THE_KEY".to_owned(), "secret".to_owned())]);
-    let net = Net { extra_ca_pem: None, proxy: Proxy::At(proxy.base_url.clone()) };
+    let keys = ProviderKeys::from_iter([("THE_KEY".to_owned(), "secret".to_owned())]);
+    let net = ProviderNet { extra_ca_pem: None, proxy: ProviderProxy::At(proxy.base_url.clone()) };
     let routes = Routes(vec![route("http://provider.invalid")]);
-    let models = Models::new(routes, keys, net).expect("good settings");
+    let models = RoutedModels::new(routes, keys, net).expect("good settings");
     assert_eq!(ask(&models).await.0.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
     assert_eq!(proxy.seen().remove(0).uri, "http://provider.invalid/v1/messages");
 }
@@ -358,22 +366,26 @@ async fn dropping_the_question_hangs_up() {
 
 #[test]
 fn mistakes_in_the_settings_are_found_before_the_first_request() {
-    let made = |base_url: &str, net: Net| {
-        Models::new(Routes(vec![route(base_url)]), Keys::default(), net).map(|_| ()).expect_err("a mistake")
+    let made = |base_url: &str, net: ProviderNet| {
+        RoutedModels::new(Routes(vec![route(base_url)]), ProviderKeys::default(), net)
+            .map(|_| ())
+            .expect_err("a mistake")
     };
     let pattern = "claude-*".to_owned();
     assert_eq!(made("provider", direct()), BuildError::BaseUrl { pattern: pattern.clone() });
     assert_eq!(made("ftp://provider", direct()), BuildError::BaseUrl { pattern });
-    let proxy = Net { extra_ca_pem: None, proxy: Proxy::At("http://me:pass word@".to_owned()) };
+    let proxy =
+        ProviderNet { extra_ca_pem: None, proxy: ProviderProxy::At("http://me:pass word@".to_owned()) };
     assert_eq!(made("http://provider", proxy), BuildError::Proxy);
-    let ca = Net { extra_ca_pem: Some(b"no certificate".to_vec()), proxy: Proxy::Direct };
+    let ca = ProviderNet { extra_ca_pem: Some(b"no certificate".to_vec()), proxy: ProviderProxy::Direct };
     assert_eq!(made("http://provider", ca), BuildError::ExtraCa);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_built_in_script_needs_neither_key_nor_network() {
     let script = Route::script("heddle-demo");
-    let models = Models::new(Routes(vec![script]), Keys::default(), direct()).expect("good settings");
+    let models =
+        RoutedModels::new(Routes(vec![script]), ProviderKeys::default(), direct()).expect("good settings");
     let answer = models.ask(&prompt("heddle-demo"), &mut |_| {}).await;
     let text = "I am heddle-demo, a built-in script and not a language model. \
                 Your message has 1 line, 1 word and 2 characters. It begins: “hi”";

@@ -2,11 +2,11 @@
 
 use axum::{body::Body, http::Response};
 use futures_util::stream;
-use models::{Keys, Models, Oracle};
+use models::{ModelClient, ProviderKeys, RoutedModels};
 use protocol::{
-    Stamp,
-    prompt::{Failure, FailureClass},
-    routes::{Key, Offered, Provider, Route, Routes},
+    Timestamp,
+    prompt::{FailureClass, ModelFailure},
+    routes::{OfferedModel, ProviderKey, Route, RouteProvider, Routes},
 };
 use serde_json::{Value, json};
 
@@ -15,18 +15,18 @@ use crate::{
     provider::{Fake, Seen, direct},
 };
 
-async fn offered(route: Route) -> Result<Vec<Offered>, Failure> {
-    let keys = Keys::from_iter([("THE_KEY".to_owned(), "secret".to_owned())]);
-    let models = Models::new(Routes(vec![route.clone()]), keys, direct()).expect("good settings");
+async fn offered(route: Route) -> Result<Vec<OfferedModel>, ModelFailure> {
+    let keys = ProviderKeys::from_iter([("THE_KEY".to_owned(), "secret".to_owned())]);
+    let models = RoutedModels::new(Routes(vec![route.clone()]), keys, direct()).expect("good settings");
     models.offered(&route).await
 }
 
 fn messages_route(base_url: &str) -> Route {
-    Route { provider: Provider::Messages, base_url: base_url.to_owned(), ..route("") }
+    Route { provider: RouteProvider::Messages, base_url: base_url.to_owned(), ..route("") }
 }
 
-fn named(id: &str) -> Offered {
-    Offered { id: id.to_owned(), display_name: None, created_at: None }
+fn named(id: &str) -> OfferedModel {
+    OfferedModel { id: id.to_owned(), display_name: None, created_at: None }
 }
 
 fn answered(body: &Value) -> Response<Body> {
@@ -44,8 +44,8 @@ async fn a_chat_provider_lists_its_models_and_those_of_other_routes_are_left_out
     // This wire has no pages, whatever a list says.
     let list = json!({"object": "list", "data": data, "has_more": true, "last_id": "chat-a"});
     let provider = Fake::start(move |_| answered(&list)).await;
-    let stamp = "2023-11-14T22:13:20Z".parse::<Stamp>().expect("a time");
-    let first = Offered { created_at: Some(stamp), ..named("chat-b") };
+    let stamp = "2023-11-14T22:13:20Z".parse::<Timestamp>().expect("a time");
+    let first = OfferedModel { created_at: Some(stamp), ..named("chat-b") };
     assert_eq!(offered(route(&provider.base_url)).await, Ok(vec![first, named("chat-a")]));
     let seen = provider.seen();
     let asked: Vec<_> = seen.iter().map(|seen| (seen.uri.as_str(), seen.header("authorization"))).collect();
@@ -114,9 +114,12 @@ fn paged(seen: &Seen) -> Response<Body> {
 #[tokio::test]
 async fn the_messages_api_is_read_page_by_page() {
     let provider = Fake::start(paged).await;
-    let stamp = "2025-09-29T00:00:00Z".parse::<Stamp>().expect("a time");
-    let first =
-        Offered { id: "chat-1".to_owned(), display_name: Some("One".to_owned()), created_at: Some(stamp) };
+    let stamp = "2025-09-29T00:00:00Z".parse::<Timestamp>().expect("a time");
+    let first = OfferedModel {
+        id: "chat-1".to_owned(),
+        display_name: Some("One".to_owned()),
+        created_at: Some(stamp),
+    };
     let models = vec![first, named("chat-2&x"), named("chat-3")];
     assert_eq!(offered(messages_route(&provider.base_url)).await, Ok(models));
     let seen = provider.seen();
@@ -161,7 +164,8 @@ async fn a_list_without_bound_a_garbled_one_and_a_refused_one_are_failures() {
     let failure = failed(&denied).await;
     let sentence = "The model provider does not accept the key in THE_KEY (401): no.";
     assert_eq!((failure.class, failure.message.as_str()), (FailureClass::Denied, sentence));
-    let keyless = Route { key: Some(Key::Variable("OTHER".to_owned())), ..route("http://127.0.0.1:9") };
+    let keyless =
+        Route { key: Some(ProviderKey::Variable("OTHER".to_owned())), ..route("http://127.0.0.1:9") };
     assert_eq!(offered(keyless).await.expect_err("a failure").class, FailureClass::Denied);
 }
 

@@ -11,10 +11,10 @@ use axum::{
     extract::{ConnectInfo, Request},
     http::{HeaderMap, Response},
 };
-use models::{Net, Proxy};
+use models::{ProviderNet, ProviderProxy};
 use protocol::{
-    content::Block,
-    prompt::{Answer, AnswerBlock, Message, Part, Prompt, Role, Thought},
+    content::ContentBlock,
+    prompt::{AnswerBlock, MessagePart, MessageRole, ModelAnswer, Prompt, PromptMessage, ThinkingPart},
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -101,19 +101,19 @@ pub(crate) fn streamed(frames: impl Into<Body>) -> Response<Body> {
 }
 
 /// No proxy.
-pub(crate) fn direct() -> Net {
-    Net { extra_ca_pem: None, proxy: Proxy::Direct }
+pub(crate) fn direct() -> ProviderNet {
+    ProviderNet { extra_ca_pem: None, proxy: ProviderProxy::Direct }
 }
 
 /// A user says hi.
 pub(crate) fn prompt(model: &str) -> Prompt {
-    let parts = vec![Part::Content(Block::text("hi"))];
-    let messages = vec![Arc::new(Message { role: Role::User, parts })];
+    let parts = vec![MessagePart::Content(ContentBlock::text("hi"))];
+    let messages = vec![Arc::new(PromptMessage { role: MessageRole::User, parts })];
     Prompt { model: model.to_owned(), system: None, tools: vec![], messages, counted: None }
 }
 
 /// An answer as a history tells it: what stands beside it in front, ids in plain letters.
-pub(crate) fn told(answer: &Answer) -> Message {
+pub(crate) fn told(answer: &ModelAnswer) -> PromptMessage {
     let id = |index: usize| match &answer.blocks[index] {
         AnswerBlock::ToolUse { id, .. } if id.contains('+') => format!("toolu_{index}"),
         AnswerBlock::ToolUse { id, .. } => id.clone(),
@@ -122,32 +122,41 @@ pub(crate) fn told(answer: &Answer) -> Message {
     let from = answer.opaque.as_ref().map(|opaque| Arc::new(opaque.from.clone()));
     let beside = answer.opaque.iter().flat_map(|opaque| opaque.beside.clone());
     let beside = beside.filter_map(|beside| {
-        Some(Part::Beside { from: from.clone()?, beside: beside.of(|index| Some(id(index)))? })
+        Some(MessagePart::Beside { from: from.clone()?, beside: beside.of(|index| Some(id(index)))? })
     });
     let blocks = answer.blocks.iter().enumerate().map(|(index, block)| match block {
-        AnswerBlock::Text { text } => Part::Content(Block::text(text)),
-        AnswerBlock::Thinking { raw } => Part::Thinking(Thought { raw: raw.clone(), from: from.clone() }),
-        AnswerBlock::ToolUse { name, input, .. } => {
-            Part::ToolUse { id: id(index), name: name.clone(), input: input.clone().unwrap_or_default() }
+        AnswerBlock::Text { text } => MessagePart::Content(ContentBlock::text(text)),
+        AnswerBlock::Thinking { raw } => {
+            MessagePart::Thinking(ThinkingPart { raw: raw.clone(), from: from.clone() })
         }
+        AnswerBlock::ToolUse { name, input, .. } => MessagePart::ToolUse {
+            id: id(index),
+            name: name.clone(),
+            input: input.clone().unwrap_or_default(),
+        },
     });
-    Message { role: Role::Assistant, parts: beside.chain(blocks).collect() }
+    PromptMessage { role: MessageRole::Assistant, parts: beside.chain(blocks).collect() }
 }
 
 /// What comes behind that: each call is answered.
-pub(crate) fn answered(message: &Message) -> Message {
-    let result = |part: &Part| match part {
-        Part::ToolUse { id, .. } => {
-            Some(Part::ToolResult { id: id.clone(), content: vec![Block::text("seen")], is_error: false })
-        }
-        Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolResult { .. } => None,
+pub(crate) fn answered(message: &PromptMessage) -> PromptMessage {
+    let result = |part: &MessagePart| match part {
+        MessagePart::ToolUse { id, .. } => Some(MessagePart::ToolResult {
+            id: id.clone(),
+            content: vec![ContentBlock::text("seen")],
+            is_error: false,
+        }),
+        MessagePart::Content(_)
+        | MessagePart::Thinking(_)
+        | MessagePart::Beside { .. }
+        | MessagePart::ToolResult { .. } => None,
     };
-    Message { role: Role::User, parts: message.parts.iter().filter_map(result).collect() }
+    PromptMessage { role: MessageRole::User, parts: message.parts.iter().filter_map(result).collect() }
 }
 
 /// A person says this.
-pub(crate) fn user(text: &str) -> Message {
-    Message { role: Role::User, parts: vec![Part::Content(Block::text(text))] }
+pub(crate) fn user(text: &str) -> PromptMessage {
+    PromptMessage { role: MessageRole::User, parts: vec![MessagePart::Content(ContentBlock::text(text))] }
 }
 
 /// A text block.

@@ -3,27 +3,32 @@
 use std::sync::Arc;
 
 use axum::{body::Body, http::Response};
-use models::{Keys, Lack, Models, Oracle};
+use models::{ModelClient, ProviderKeys, RoutedModels, ServerLack};
 use protocol::{
-    content::Block,
-    prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Message, Part, Prompt, Role, ToolSpec},
-    routes::{Provider, Route, Routes},
+    content::ContentBlock,
+    prompt::{
+        AnswerBlock, AnswerStop, FailureClass, MessagePart, MessageRole, ModelAnswer, ModelFailure, Prompt,
+        PromptMessage, ToolSpec,
+    },
+    routes::{Route, RouteProvider, Routes},
 };
 use serde_json::{Value, json};
 
 use crate::{
     provider::{self, Fake, answered, direct, streamed, user},
-    shapes::{self, Shape, Wire},
+    shapes::{self, ProviderShape, ShapeWire},
 };
 
 /// A history with everything that somebody refuses if it is told another way.
 fn history(model: &str) -> Prompt {
-    let text = |text: &str| Part::Content(Block::text(text));
+    let text = |text: &str| MessagePart::Content(ContentBlock::text(text));
     let input = json!({"q": "x"}).as_object().expect("an object").clone();
-    let call = |id: &str| Part::ToolUse { id: id.to_owned(), name: "look".to_owned(), input: input.clone() };
-    let result = |id: &str, is_error| Part::ToolResult { id: id.to_owned(), content: vec![], is_error };
-    let user = |parts| Arc::new(Message { role: Role::User, parts });
-    let assistant = |parts| Arc::new(Message { role: Role::Assistant, parts });
+    let call =
+        |id: &str| MessagePart::ToolUse { id: id.to_owned(), name: "look".to_owned(), input: input.clone() };
+    let result =
+        |id: &str, is_error| MessagePart::ToolResult { id: id.to_owned(), content: vec![], is_error };
+    let user = |parts| Arc::new(PromptMessage { role: MessageRole::User, parts });
+    let assistant = |parts| Arc::new(PromptMessage { role: MessageRole::Assistant, parts });
     let input_schema = json!({"type": "object"}).as_object().expect("an object").clone();
     let tool = ToolSpec { name: "look".to_owned(), description: "Looks.".to_owned(), input_schema };
     Prompt {
@@ -39,10 +44,10 @@ fn history(model: &str) -> Prompt {
     }
 }
 
-fn route(shape: &Shape, base_url: &str) -> Route {
+fn route(shape: &ProviderShape, base_url: &str) -> Route {
     let (provider, base_url) = match shape.wire {
-        Wire::Chat => (Provider::ChatCompletions, format!("{base_url}/v1")),
-        Wire::Messages => (Provider::Messages, base_url.to_owned()),
+        ShapeWire::Chat => (RouteProvider::ChatCompletions, format!("{base_url}/v1")),
+        ShapeWire::Messages => (RouteProvider::Messages, base_url.to_owned()),
     };
     Route { provider, base_url, ..Route::script(shape.model()) }
 }
@@ -58,7 +63,7 @@ fn stop(stop: &AnswerStop) -> &'static str {
 }
 
 /// An answer in the words of the table.
-fn told(answer: &Answer) -> Value {
+fn told(answer: &ModelAnswer) -> Value {
     let (mut thought, mut said, mut calls) = (String::new(), Vec::new(), Vec::new());
     for block in &answer.blocks {
         match block {
@@ -78,18 +83,18 @@ fn told(answer: &Answer) -> Value {
     }
     let tokens = [answer.tokens.read(), answer.tokens.output];
     let mut told = json!({"thought": thought, "said": said, "calls": calls, "stop": stop(&answer.stop), "tokens": tokens});
-    let lacks: Vec<&str> = Lack::of_answer(answer).into_iter().map(lack).collect();
+    let lacks: Vec<&str> = ServerLack::of_answer(answer).into_iter().map(lack).collect();
     if !lacks.is_empty() {
         told["lacks"] = json!(lacks);
     }
     told
 }
 
-fn lack(lack: Lack) -> &'static str {
+fn lack(lack: ServerLack) -> &'static str {
     match lack {
-        Lack::Thinking => "thinking",
-        Lack::Calls => "calls",
-        Lack::Inputs => "inputs",
+        ServerLack::Thinking => "thinking",
+        ServerLack::Calls => "calls",
+        ServerLack::Inputs => "inputs",
     }
 }
 
@@ -97,7 +102,7 @@ fn class(class: FailureClass) -> Value {
     serde_json::to_value(class).expect("a word")
 }
 
-fn holds(outcome: &Result<Answer, Failure>, means: &Value) -> bool {
+fn holds(outcome: &Result<ModelAnswer, ModelFailure>, means: &Value) -> bool {
     match outcome {
         Ok(answer) => told(answer) == *means,
         Err(failure) => {
@@ -128,7 +133,7 @@ async fn every_row_is_asked_as_it_wants_and_read_as_it_means() {
         })
         .await;
         let routes = Routes(vec![route(shape, &provider.base_url)]);
-        let models = Models::new(routes, Keys::default(), direct()).expect("good settings");
+        let models = RoutedModels::new(routes, ProviderKeys::default(), direct()).expect("good settings");
         let (prompt, means) = (history(&shape.model()), (shape.means)());
         let outcome = models.ask(&prompt, &mut |_| {}).await;
         assert!(holds(&outcome, &means), "{}: {outcome:?}, not {means}", shape.name);
@@ -186,12 +191,13 @@ async fn what_a_row_puts_beside_its_answer_goes_back_to_it_and_to_no_other() {
         })
         .await;
         let own = route(shape, &provider.base_url);
-        let models =
-            |route| Models::new(Routes(vec![route]), Keys::default(), direct()).expect("good settings");
+        let models = |route| {
+            RoutedModels::new(Routes(vec![route]), ProviderKeys::default(), direct()).expect("good settings")
+        };
         let (here, there) = (models(own.clone()), models(Route { pattern: "*".to_owned(), ..own }));
         let mut prompt = history(&shape.model());
         let first = here.ask(&prompt, &mut |_| {}).await;
-        let Ok(answer @ Answer { opaque: Some(_), .. }) = &first else { continue };
+        let Ok(answer @ ModelAnswer { opaque: Some(_), .. }) = &first else { continue };
         let said = provider::told(answer);
         prompt.messages.extend([Arc::new(said.clone()), Arc::new(answered(&said))]);
         let means = (shape.means)();

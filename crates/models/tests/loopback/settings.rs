@@ -4,42 +4,42 @@ use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
 
 use axum::body::Body;
 use futures_util::{StreamExt as _, stream};
-use models::{BuildError, Keys, Models, Oracle};
+use models::{BuildError, ModelClient, ProviderKeys, RoutedModels};
 use protocol::{
     Object,
     limits::KEY_FILE_BYTES,
-    prompt::{Answer, Failure, FailureClass},
-    routes::{Key, Patience, Provider, Route, Routes, Spare},
+    prompt::{FailureClass, ModelAnswer, ModelFailure},
+    routes::{ProviderKey, Route, RoutePatience, RouteProvider, Routes, SpareMember},
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpSocket, time::Instant};
 
 use crate::provider::{Fake, direct, prompt, said, streamed};
 
-const WIRES: [Provider; 2] = [Provider::Messages, Provider::ChatCompletions];
+const WIRES: [RouteProvider; 2] = [RouteProvider::Messages, RouteProvider::ChatCompletions];
 
-fn route(provider: Provider, base_url: &str) -> Route {
+fn route(provider: RouteProvider, base_url: &str) -> Route {
     Route { provider, base_url: base_url.to_owned(), ..Route::script("m") }
 }
 
-fn models(route: Route) -> Models {
-    Models::new(Routes(vec![route]), Keys::default(), direct()).expect("good settings")
+fn models(route: Route) -> RoutedModels {
+    RoutedModels::new(Routes(vec![route]), ProviderKeys::default(), direct()).expect("good settings")
 }
 
-async fn ask(models: &Models) -> Result<Answer, Failure> {
+async fn ask(models: &RoutedModels) -> Result<ModelAnswer, ModelFailure> {
     models.ask(&prompt("m"), &mut |_| {}).await
 }
 
 /// A word, as a stream of this wire says it.
-fn word(provider: Provider) -> String {
+fn word(provider: RouteProvider) -> String {
     let events = match provider {
-        Provider::Messages => vec![
+        RouteProvider::Messages => vec![
             json!({"type": "message_start", "message": {"usage": {"input_tokens": 1}}}),
             json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "ok"}}),
             json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}),
             json!({"type": "message_stop"}),
         ],
-        Provider::ChatCompletions | Provider::Script => {
+        RouteProvider::ChatCompletions | RouteProvider::Script => {
             vec![json!({"choices": [{"delta": {"content": "ok"}, "finish_reason": "stop"}]}), json!("[DONE]")]
         }
     };
@@ -47,7 +47,7 @@ fn word(provider: Provider) -> String {
     events.iter().map(|event| ["data: ", &data(event), "\n\n"].concat()).collect()
 }
 
-async fn answering(provider: Provider) -> Fake {
+async fn answering(provider: RouteProvider) -> Fake {
     Fake::start(move |_| streamed(word(provider))).await
 }
 
@@ -58,9 +58,9 @@ fn key(fake: &Fake) -> String {
     key.trim_start_matches("Bearer ").to_owned()
 }
 
-fn keyed(provider: Provider, base_url: &str, file: &Path) -> Models {
+fn keyed(provider: RouteProvider, base_url: &str, file: &Path) -> RoutedModels {
     let path = file.to_str().expect("a plain path").to_owned();
-    models(Route { key: Some(Key::File(path)), ..route(provider, base_url) })
+    models(Route { key: Some(ProviderKey::File(path)), ..route(provider, base_url) })
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_file_without_a_key_is_named_and_nothing_of_what_it_holds() {
         let folder = keyed(provider, &fake.base_url, folder.path());
         let failure = ask(&folder).await.expect_err("no key");
         assert!(failure.message.ends_with("is no file."), "{failure}");
-        let gone = Some(Key::File("/is/not/there".to_owned()));
+        let gone = Some(ProviderKey::File("/is/not/there".to_owned()));
         let listed = Route { key: gone, ..route(provider, &fake.base_url) };
         assert_eq!(folder.offered(&listed).await.expect_err("no key").class, FailureClass::Denied);
         assert_eq!(fake.seen().len(), 0);
@@ -166,9 +166,9 @@ async fn further_members_stand_beside_those_of_the_wire_as_they_were_given() {
 #[test]
 fn a_member_that_the_wire_writes_is_no_routes() {
     for (provider, names) in [
-        (Provider::Messages, &["model", "messages", "system", "tools", "stream", "max_tokens"][..]),
+        (RouteProvider::Messages, &["model", "messages", "system", "tools", "stream", "max_tokens"][..]),
         (
-            Provider::ChatCompletions,
+            RouteProvider::ChatCompletions,
             &[
                 "model",
                 "messages",
@@ -184,7 +184,7 @@ fn a_member_that_the_wire_writes_is_no_routes() {
         for name in names {
             let body = Object::from_iter([("top_p".to_owned(), json!(1)), ((*name).to_owned(), json!(1))]);
             let route = Route { body, ..route(provider, "http://provider") };
-            let made = Models::new(Routes(vec![route]), Keys::default(), direct());
+            let made = RoutedModels::new(Routes(vec![route]), ProviderKeys::default(), direct());
             let wrong = BuildError::OwnMember { pattern: "m".to_owned(), name: (*name).to_owned() };
             assert_eq!(made.expect_err("a mistake"), wrong);
         }
@@ -194,20 +194,25 @@ fn a_member_that_the_wire_writes_is_no_routes() {
 #[tokio::test]
 async fn what_a_route_leaves_out_is_never_sent() {
     for (provider, leave_out, gone, sent) in [
-        (Provider::ChatCompletions, vec![Spare::StreamOptions], &["stream_options"][..], &["max_tokens"][..]),
         (
-            Provider::ChatCompletions,
-            vec![Spare::MaxTokens],
+            RouteProvider::ChatCompletions,
+            vec![SpareMember::StreamOptions],
+            &["stream_options"][..],
+            &["max_tokens"][..],
+        ),
+        (
+            RouteProvider::ChatCompletions,
+            vec![SpareMember::MaxTokens],
             &["max_tokens"],
             &["max_completion_tokens", "stream_options"],
         ),
         (
-            Provider::ChatCompletions,
-            vec![Spare::MaxTokens, Spare::MaxCompletionTokens],
+            RouteProvider::ChatCompletions,
+            vec![SpareMember::MaxTokens, SpareMember::MaxCompletionTokens],
             &["max_tokens", "max_completion_tokens"],
             &["stream_options"],
         ),
-        (Provider::Messages, vec![Spare::CacheControl], &["cache_control"], &["max_tokens"]),
+        (RouteProvider::Messages, vec![SpareMember::CacheControl], &["cache_control"], &["max_tokens"]),
     ] {
         let fake = answering(provider).await;
         let models = models(Route { leave_out, ..route(provider, &fake.base_url) });
@@ -223,9 +228,9 @@ async fn what_a_route_leaves_out_is_never_sent() {
     }
 }
 
-fn patient(connect: u64, first_byte: u64, silence: u64) -> Patience {
+fn patient(connect: u64, first_byte: u64, silence: u64) -> RoutePatience {
     let [connect, first_byte, silence] = [connect, first_byte, silence].map(Duration::from_secs);
-    Patience { connect, first_byte, silence }
+    RoutePatience { connect, first_byte, silence }
 }
 
 #[tokio::test]
@@ -254,7 +259,8 @@ async fn headers_alone_are_no_answer_and_one_that_has_begun_is_waited_for_as_the
     };
     for provider in WIRES {
         let begun = word(provider).replace(",\"finish_reason\":\"stop\"", "");
-        let frames = begun.split_inclusive("\n\n").take(if provider == Provider::Messages { 2 } else { 1 });
+        let frames =
+            begun.split_inclusive("\n\n").take(if provider == RouteProvider::Messages { 2 } else { 1 });
         let begun: String = frames.collect();
         let began = Instant::now();
         let empty = Fake::start(move |_| hanging(": \n\n")).await;
@@ -284,7 +290,8 @@ async fn a_host_that_takes_no_connection_is_left_after_the_connect_of_its_route(
     }
     let began = Instant::now();
     let url = format!("http://{address}");
-    let models = models(Route { patience: patient(1, 60, 60), ..route(Provider::ChatCompletions, &url) });
+    let models =
+        models(Route { patience: patient(1, 60, 60), ..route(RouteProvider::ChatCompletions, &url) });
     let failure = ask(&models).await.expect_err("no connection");
     assert_eq!(failure.class, FailureClass::Unavailable, "{failure}");
     assert!(failure.message.contains("did not answer in time"), "{failure}");

@@ -4,11 +4,11 @@
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use models::{Keys, Models, Oracle};
+use models::{ModelClient, ProviderKeys, RoutedModels};
 use protocol::{
     limits::ANSWER_BYTES,
-    prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass},
-    routes::{Provider, Route, Routes},
+    prompt::{AnswerBlock, AnswerStop, FailureClass, ModelAnswer, ModelFailure},
+    routes::{Route, RouteProvider, Routes},
 };
 use serde_json::{Value, json};
 
@@ -21,16 +21,16 @@ enum Wire {
 }
 use Wire::{Chat, Messages};
 
-fn models(wire: Wire, base_url: &str) -> Models {
+fn models(wire: Wire, base_url: &str) -> RoutedModels {
     let (provider, base_url) = match wire {
-        Chat => (Provider::ChatCompletions, format!("{base_url}/v1")),
-        Messages => (Provider::Messages, base_url.to_owned()),
+        Chat => (RouteProvider::ChatCompletions, format!("{base_url}/v1")),
+        Messages => (RouteProvider::Messages, base_url.to_owned()),
     };
     let routes = Routes(vec![Route { provider, base_url, ..Route::script("m") }]);
-    Models::new(routes, Keys::default(), direct()).expect("good settings")
+    RoutedModels::new(routes, ProviderKeys::default(), direct()).expect("good settings")
 }
 
-async fn heard(wire: Wire, body: impl Into<Bytes>) -> Result<Answer, Failure> {
+async fn heard(wire: Wire, body: impl Into<Bytes>) -> Result<ModelAnswer, ModelFailure> {
     let body: Bytes = body.into();
     let provider = Fake::start(move |_| streamed(body.clone())).await;
     models(wire, &provider.base_url).ask(&prompt("m"), &mut |_| {}).await
@@ -442,11 +442,11 @@ async fn no_failure_tells_any_part_of_the_key_wherever_it_is_cut() {
             streamed(quoting(form, before.expect("a number")))
         })
         .await;
-        let (provider_kind, base_url) = (Provider::ChatCompletions, format!("{}/v1", provider.base_url));
-        let key = Some(protocol::routes::Key::Variable("THE_KEY".to_owned()));
+        let (provider_kind, base_url) = (RouteProvider::ChatCompletions, format!("{}/v1", provider.base_url));
+        let key = Some(protocol::routes::ProviderKey::Variable("THE_KEY".to_owned()));
         let route = Route { provider: provider_kind, base_url, key, ..Route::script("m") };
-        let keys = Keys::from_iter([("THE_KEY".to_owned(), KEY.to_owned())]);
-        let models = Models::new(Routes(vec![route]), keys, direct()).expect("good settings");
+        let keys = ProviderKeys::from_iter([("THE_KEY".to_owned(), KEY.to_owned())]);
+        let models = RoutedModels::new(Routes(vec![route]), keys, direct()).expect("good settings");
         for before in (470..505).chain(100..130) {
             let mut prompt = prompt("m");
             prompt.messages = vec![std::sync::Arc::new(user(&before.to_string()))];

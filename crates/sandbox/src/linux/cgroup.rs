@@ -15,7 +15,7 @@ use rustix::fs::{Access, access};
 
 use super::removal::{discard, name_of_jails, tidy, turn};
 use super::{legacy, memory, removal};
-use crate::plan::Limits;
+use crate::plan::JailLimits;
 
 /// The server's own leaf, where it must leave a cgroup to divide it.
 const LEAF: &str = "heddle-server";
@@ -31,35 +31,37 @@ const SERVER_WEIGHT: &str = "1000";
 /// Memory of the server that is not taken back while others have some.
 const SERVER_MEMORY_LOW_BYTES: u64 = 256 * 1024 * 1024;
 /// Where this server's jails are; nothing until [`divide`] found a place.
-static GROUND: OnceLock<Ground> = OnceLock::new();
+static GROUND: OnceLock<JailCgroups> = OnceLock::new();
 /// The cgroup, or cgroups, that hold the jails of this server.
 #[derive(Debug)]
-enum Ground {
+enum JailCgroups {
     Unified { jails: PathBuf, controllers: Vec<&'static str>, weight: &'static str, all_bytes: u64 },
-    Legacy(Vec<(legacy::Controller, PathBuf)>, u64),
+    Legacy(Vec<(legacy::CgroupController, PathBuf)>, u64),
 }
 
 /// The cgroup of one jail: of version 1, one for each controller.
 #[derive(Debug)]
-pub(crate) struct Cgroup(Vec<PathBuf>);
+pub(crate) struct JailCgroup(Vec<PathBuf>);
 
-impl Cgroup {
+impl JailCgroup {
     /// Puts the process, and with it whatever it starts, into a cgroup of its own. `None` where that is not
     /// possible.
-    pub(crate) fn hold(pid: u32, limits: &Limits) -> Option<Self> {
+    pub(crate) fn hold(pid: u32, limits: &JailLimits) -> Option<Self> {
         let ground = GROUND.get()?;
         let mut left = turn();
         tidy(&mut left);
         match ground {
-            Ground::Unified { jails, controllers, weight, all_bytes } => {
+            JailCgroups::Unified { jails, controllers, weight, all_bytes } => {
                 parent(jails, controllers, weight, *all_bytes).ok()?;
                 Self::make(jails, pid, limits).ok()
             }
-            Ground::Legacy(places, all_bytes) => legacy::make(places, *all_bytes, pid, limits).ok().map(Self),
+            JailCgroups::Legacy(places, all_bytes) => {
+                legacy::make(places, *all_bytes, pid, limits).ok().map(Self)
+            }
         }
     }
 
-    fn make(jails: &Path, pid: u32, limits: &Limits) -> io::Result<Self> {
+    fn make(jails: &Path, pid: u32, limits: &JailLimits) -> io::Result<Self> {
         let place = jails.join(format!("jail-{pid}"));
         // One of this number may be there still, in which the kernel has not let go of the last process.
         fs::create_dir_all(&place)?;
@@ -102,7 +104,7 @@ impl Cgroup {
 
 /// A cgroup of version 2 that can be divided.
 #[derive(Debug, PartialEq, Eq)]
-struct Base {
+struct CgroupBase {
     place: PathBuf,
     /// Whether the processes in it must move to a leaf first.
     leave: bool,
@@ -132,14 +134,14 @@ pub(crate) fn divide(reserve_bytes: u64) -> io::Result<Option<&'static str>> {
     let all_bytes = memory::total_bytes().saturating_sub(reserve_bytes);
     let ground = match base() {
         Some(base) => unified(&base, all_bytes)?,
-        None => Ground::Legacy(legacy::parents(&name_of_jails()), all_bytes),
+        None => JailCgroups::Legacy(legacy::parents(&name_of_jails()), all_bytes),
     };
     // A second call changes nothing.
     let _set = GROUND.set(ground);
     Ok(Some(found))
 }
 
-fn unified(base: &Base, all_bytes: u64) -> io::Result<Ground> {
+fn unified(base: &CgroupBase, all_bytes: u64) -> io::Result<JailCgroups> {
     if base.leave {
         move_to_leaf(&base.place)?;
     }
@@ -159,15 +161,15 @@ fn unified(base: &Base, all_bytes: u64) -> io::Result<Ground> {
     let jails = base.place.join(name_of_jails());
     let weight = if base.whole { JAILS_WEIGHT_AMONG_ALL } else { JAILS_WEIGHT };
     parent(&jails, &controllers, weight, all_bytes)?;
-    Ok(Ground::Unified { jails, controllers, weight, all_bytes })
+    Ok(JailCgroups::Unified { jails, controllers, weight, all_bytes })
 }
 
 /// Whether each jail has a cgroup of its own here.
 pub(super) fn is_ours() -> bool {
     GROUND.get().is_some_and(|ground| match ground {
-        Ground::Unified { .. } => true,
-        Ground::Legacy(places, _) => {
-            places.iter().any(|(controller, _)| *controller == legacy::Controller::Memory)
+        JailCgroups::Unified { .. } => true,
+        JailCgroups::Legacy(places, _) => {
+            places.iter().any(|(controller, _)| *controller == legacy::CgroupController::Memory)
         }
     })
 }
@@ -223,13 +225,13 @@ pub(super) fn sweep() {
     removal::sweep(MOUNTS.iter().map(PathBuf::from).chain(legacy::mounts()));
 }
 
-fn base() -> Option<Base> {
+fn base() -> Option<CgroupBase> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
     let root = rustix::process::geteuid().is_root();
     MOUNTS.iter().find_map(|mount| base_in(Path::new(mount), &own, root))
 }
 
-fn base_in(mount: &Path, own: &str, root: bool) -> Option<Base> {
+fn base_in(mount: &Path, own: &str, root: bool) -> Option<CgroupBase> {
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let own = if own.is_empty() { mount.to_owned() } else { mount.join(own) };
     let usable = |place: &Path| {
@@ -244,12 +246,12 @@ fn base_in(mount: &Path, own: &str, root: bool) -> Option<Base> {
         && (own.ends_with(LEAF) || (marked(above) && !marked(&own)))
         && usable(above)
     {
-        return Some(Base { place: above.to_owned(), leave: false, whole: false });
+        return Some(CgroupBase { place: above.to_owned(), leave: false, whole: false });
     }
     if (marked(&own) || own == mount) && !is_whole(&own) && usable(&own) {
-        return Some(Base { place: own, leave: true, whole: false });
+        return Some(CgroupBase { place: own, leave: true, whole: false });
     }
-    (root && is_whole(mount) && usable(mount)).then(|| Base {
+    (root && is_whole(mount) && usable(mount)).then(|| CgroupBase {
         place: mount.to_owned(),
         leave: false,
         whole: true,
@@ -284,7 +286,7 @@ mod tests {
     #[test]
     fn a_cgroup_is_given_its_limits_and_its_process() {
         let parent = tempfile::tempdir().unwrap();
-        let cgroup = Cgroup::make(parent.path(), 42, &Limits::default()).unwrap();
+        let cgroup = JailCgroup::make(parent.path(), 42, &JailLimits::default()).unwrap();
         let read = |name: &str| fs::read_to_string(parent.path().join("jail-42").join(name)).unwrap();
         let written = ["memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cgroup.procs"];
         assert_eq!(written.map(read), ["4294967296", "0", "1", "512", "42"]);
@@ -304,23 +306,26 @@ mod tests {
         let base = |own: &str, root| base_in(mount, own, root);
         cgroup(mount, "cpu memory pids", false);
         assert_eq!(base("0::/\n", false), None);
-        assert_eq!(base("0::/\n", true), Some(Base { place: mount.into(), leave: false, whole: true }));
+        assert_eq!(base("0::/\n", true), Some(CgroupBase { place: mount.into(), leave: false, whole: true }));
         let unit = mount.join("system.slice/heddle.service");
         cgroup(&unit, "memory pids", true);
         assert_eq!(base("1:name=systemd:/\n0::/system.slice/heddle.service\n", false), None);
         // Not every file system of a build machine has attributes; where it has none this part is not tried.
         if rustix::fs::setxattr(&unit, "user.delegate", b"1", rustix::fs::XattrFlags::empty()).is_ok() {
-            let given = Some(Base { place: unit.clone(), leave: true, whole: false });
+            let given = Some(CgroupBase { place: unit.clone(), leave: true, whole: false });
             assert_eq!(base("0::/system.slice/heddle.service\n", false), given);
             cgroup(&unit.join("server"), "memory pids", true);
-            let below = Some(Base { place: unit.clone(), leave: false, whole: false });
+            let below = Some(CgroupBase { place: unit.clone(), leave: false, whole: false });
             assert_eq!(base("0::/system.slice/heddle.service/server\n", false), below);
         }
         cgroup(&unit.join(LEAF), "memory pids", true);
-        let moved = Some(Base { place: unit.clone(), leave: false, whole: false });
+        let moved = Some(CgroupBase { place: unit.clone(), leave: false, whole: false });
         assert_eq!(base("0::/system.slice/heddle.service/heddle-server\n", false), moved);
         fs::write(mount.join("cgroup.type"), "domain").unwrap();
-        assert_eq!(base("0::/\n", false), Some(Base { place: mount.into(), leave: true, whole: false }));
+        assert_eq!(
+            base("0::/\n", false),
+            Some(CgroupBase { place: mount.into(), leave: true, whole: false })
+        );
         fs::write(mount.join("cgroup.controllers"), "memory").unwrap();
         assert_eq!(base("0::/\n", false), None);
     }

@@ -20,9 +20,9 @@ const FILE: &str = "users";
 
 /// One jail's.
 #[derive(Debug)]
-pub(crate) struct Claim(Vec<OwnedFd>);
+pub(crate) struct UserClaim(Vec<OwnedFd>);
 
-impl Claim {
+impl UserClaim {
     /// On nobody yet. Where the host has no place for it, whatever is asked for is had.
     pub(crate) fn open() -> Self {
         Self(places(geteuid().as_raw()).iter().filter_map(|place| open(place).ok()).collect())

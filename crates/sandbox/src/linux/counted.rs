@@ -6,9 +6,9 @@ use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::fault::Fault;
+use crate::fault::JailFault;
 use crate::limits;
-use crate::plan::Limits;
+use crate::plan::JailLimits;
 
 /// Of each of these `/proc/sys/user/max_<name>` at most, however many the host has; the least that a jail can
 /// work with; and what the host has.
@@ -42,14 +42,14 @@ const FILES: u64 = 1_024;
 
 /// What one jail may have.
 #[derive(Debug)]
-pub(crate) struct Shares {
+pub(crate) struct JailShares {
     neighbours: u64,
     files: u64,
 }
 
-impl Shares {
+impl JailShares {
     /// Of a jail that shares its user's with so many, itself included.
-    pub(crate) fn of(limits: &Limits, neighbours: u32) -> Self {
+    pub(crate) fn of(limits: &JailLimits, neighbours: u32) -> Self {
         Self { neighbours: u64::from(neighbours.max(1)), files: files(limits) }
     }
 
@@ -68,7 +68,7 @@ impl Shares {
     }
 
     /// Sets the limits of this process and all that it starts.
-    pub(crate) fn limit(&self) -> Result<(), Fault> {
+    pub(crate) fn limit(&self) -> Result<(), JailFault> {
         let shares = LIMITS.map(|(resource, most, least)| {
             let all = getrlimit(resource).maximum.unwrap_or(most.saturating_mul(self.neighbours));
             (resource, self.share(all, most, least))
@@ -83,7 +83,7 @@ impl Shares {
 
 /// Open files of one process: half of the machine's, were every process to open as many as it may; and no
 /// more than this process may have itself.
-pub(super) fn files(limits: &Limits) -> u64 {
+pub(super) fn files(limits: &JailLimits) -> u64 {
     let share = host("fs/file-max").map_or(limits.files, |all| all / (2 * limits.processes.max(1)));
     let own = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     share.max(FILES).min(limits.files).min(own)
@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn a_jail_of_its_own_user_has_all_and_others_share() {
-        let share = |neighbours, all| Shares { neighbours, files: 0 }.share(all, 128, 4);
+        let share = |neighbours, all| JailShares { neighbours, files: 0 }.share(all, 128, 4);
         assert_eq!([share(1, 128), share(1, 8_192), share(64, 8_192), share(64, 128)], [128, 128, 128, 4]);
-        assert!(Shares::of(&Limits::default(), 1).files >= FILES);
+        assert!(JailShares::of(&JailLimits::default(), 1).files >= FILES);
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::mount::{MountFlags, mount, mount_bind};
 
 use super::mount::{directory, tmpfs};
-use crate::fault::{At, Fault, Step};
+use crate::fault::{AtStep, JailFault, StartStep};
 
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 const LINKS: [(&str, &str); 5] = [
@@ -18,7 +18,7 @@ const LINKS: [(&str, &str); 5] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-pub(crate) fn make(root: &Path) -> Result<(), Fault> {
+pub(crate) fn make(root: &Path) -> Result<(), JailFault> {
     let dev = root.join("dev");
     tmpfs(&dev, MountFlags::NOSUID | MountFlags::NOEXEC, "mode=0755,size=64k,nr_inodes=64")?;
     for name in DEVICES {
@@ -27,11 +27,11 @@ pub(crate) fn make(root: &Path) -> Result<(), Fault> {
             continue;
         }
         let place = dev.join(name);
-        File::create(&place).of(Step::Mounts, name)?;
-        mount_bind(&host, &place).of(Step::Mounts, name)?;
+        File::create(&place).of(StartStep::Mounts, name)?;
+        mount_bind(&host, &place).of(StartStep::Mounts, name)?;
     }
     for (name, target) in LINKS {
-        symlink(target, dev.join(name)).of(Step::Mounts, name)?;
+        symlink(target, dev.join(name)).of(StartStep::Mounts, name)?;
     }
     let shm = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     tmpfs(&dev.join("shm"), shm, "mode=1777,size=64m,nr_inodes=4096")?;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::mount::directory;
-use super::shown::Shown;
-use crate::fault::{At, Fault, Step};
+use super::shown::ShownHost;
+use crate::fault::{AtStep, JailFault, StartStep};
 use crate::system::{ETC, etc_begins};
 
 const MADE: [(&str, &str); 8] = [
@@ -25,11 +25,11 @@ const MADE: [(&str, &str); 8] = [
     ("shells", "/bin/sh\n/bin/bash\n"),
 ];
 
-pub(crate) fn make(root: &Path, shown: &mut Shown) -> Result<(), Fault> {
+pub(crate) fn make(root: &Path, shown: &mut ShownHost) -> Result<(), JailFault> {
     let etc = root.join("etc");
     directory(&etc)?;
     for (name, text) in MADE {
-        fs::write(etc.join(name), text).of(Step::Mounts, name)?;
+        fs::write(etc.join(name), text).of(StartStep::Mounts, name)?;
     }
     let host = Path::new("/etc");
     shown.keep(host)?;
@@ -44,6 +44,6 @@ pub(crate) fn make(root: &Path, shown: &mut Shown) -> Result<(), Fault> {
     Ok(())
 }
 
-fn show_if_there(shown: &mut Shown, host: &Path) -> Result<(), Fault> {
+fn show_if_there(shown: &mut ShownHost, host: &Path) -> Result<(), JailFault> {
     if host.exists() { shown.show(host) } else { Ok(()) }
 }

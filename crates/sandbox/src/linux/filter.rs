@@ -15,7 +15,7 @@ use seccompiler::{
     SeccompRule, TargetArch, apply_filter, sock_filter,
 };
 
-use crate::fault::{Fault, Step};
+use crate::fault::{JailFault, StartStep};
 
 /// The last system call that was looked at: `removexattrat`. Numbers are the same everywhere from 424 on.
 const NEWEST: u32 = 466;
@@ -131,10 +131,11 @@ const PROTOCOLS: [i32; 5] =
     [0, libc::IPPROTO_TCP, libc::IPPROTO_UDP, libc::IPPROTO_ICMP, libc::IPPROTO_ICMPV6];
 
 /// From here on the filter holds for this process and all that it starts.
-pub(crate) fn apply() -> Result<(), Fault> {
-    let failed = |error: seccompiler::Error| Fault::new(Step::Filter, error.to_string());
-    let arch = TargetArch::try_from(ARCH).map_err(|error| Fault::new(Step::Filter, error.to_string()))?;
-    let compile = |rules, action| -> Result<BpfProgram, Fault> {
+pub(crate) fn apply() -> Result<(), JailFault> {
+    let failed = |error: seccompiler::Error| JailFault::new(StartStep::Filter, error.to_string());
+    let arch =
+        TargetArch::try_from(ARCH).map_err(|error| JailFault::new(StartStep::Filter, error.to_string()))?;
+    let compile = |rules, action| -> Result<BpfProgram, JailFault> {
         SeccompFilter::new(rules, SeccompAction::Allow, action, arch)
             .and_then(BpfProgram::try_from)
             .map_err(|error| failed(error.into()))

@@ -4,12 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::cgroup::Cgroup;
+use super::cgroup::JailCgroup;
 use super::descent::{below, parents};
 
 /// What a jail holds, asked from outside: without its help and in the time that reading takes.
 #[derive(Debug, Clone)]
-pub struct Gauge {
+pub struct JailGauge {
     outer: u32,
     stat: Option<PathBuf>,
 }
@@ -17,11 +17,11 @@ pub struct Gauge {
 /// Processes that the kernel has ended for lack of memory: of one jail, or of the whole machine where the
 /// jail's are not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Kills(u64);
+pub struct MemoryKills(u64);
 
-impl Gauge {
-    pub(crate) fn new(outer: u32, cgroup: Option<&Cgroup>) -> Self {
-        Self { outer, stat: cgroup.and_then(Cgroup::memory) }
+impl JailGauge {
+    pub(crate) fn new(outer: u32, cgroup: Option<&JailCgroup>) -> Self {
+        Self { outer, stat: cgroup.and_then(JailCgroup::memory) }
     }
 
     /// In bytes: what its cgroup counts, else what its processes have in memory. Of the latter, what no
@@ -31,11 +31,11 @@ impl Gauge {
     }
 
     /// How many there were so far; none where the kernel does not count them.
-    pub fn kills(&self) -> Kills {
+    pub fn kills(&self) -> MemoryKills {
         let beside =
             |name: &str| kills(&fs::read_to_string(self.stat.as_deref()?.with_file_name(name)).ok()?);
         let machine = || kills(&fs::read_to_string("/proc/vmstat").ok()?);
-        Kills(CGROUP_KILLS.into_iter().find_map(beside).or_else(machine).unwrap_or_default())
+        MemoryKills(CGROUP_KILLS.into_iter().find_map(beside).or_else(machine).unwrap_or_default())
     }
 }
 
@@ -78,11 +78,11 @@ mod tests {
         assert_eq!(kills("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), Some(3));
         assert_eq!(kills("oom_kill_disable 0\nunder_oom 0\n"), None);
         let place = tempfile::tempdir().unwrap();
-        let gauge = Gauge { outer: 1, stat: Some(place.path().join("memory.stat")) };
+        let gauge = JailGauge { outer: 1, stat: Some(place.path().join("memory.stat")) };
         fs::write(place.path().join("memory.oom_control"), "oom_kill 3\n").unwrap();
-        assert_eq!(gauge.kills(), Kills(3));
+        assert_eq!(gauge.kills(), MemoryKills(3));
         fs::write(place.path().join("memory.events"), events).unwrap();
-        assert_eq!(gauge.kills(), Kills(7));
+        assert_eq!(gauge.kills(), MemoryKills(7));
     }
 
     #[test]

@@ -6,41 +6,41 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getpid, kill_process, set_child_subreaper, set_parent_process_death_signal};
 
 use super::{counted, loopback, privileges, root};
-use crate::fault::{At, Fault, Step};
+use crate::fault::{AtStep, JailFault, StartStep};
 use crate::plan::Isolation;
 use crate::unconfined;
-use crate::word::{Found, Start};
+use crate::word::{HostFindings, StartPlan};
 
 /// The inner process dies with the outer one, which has one thread, so that it is the process whose end this
 /// follows.
-pub(crate) fn belong() -> Result<(), Fault> {
-    set_parent_process_death_signal(Some(Signal::KILL)).at(Step::Privileges)?;
+pub(crate) fn belong() -> Result<(), JailFault> {
+    set_parent_process_death_signal(Some(Signal::KILL)).at(StartStep::Privileges)?;
     // It may have ended before: then nobody reads what we write to stderr.
     let stderr = io::stderr();
     let mut fds = [PollFd::new(&stderr, PollFlags::empty())];
-    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).at(Step::Privileges)?;
+    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).at(StartStep::Privileges)?;
     if fds.iter().any(|fd| fd.revents().contains(PollFlags::ERR)) {
-        return Err(Fault::new(Step::Privileges, "its outer process ended"));
+        return Err(JailFault::new(StartStep::Privileges, "its outer process ended"));
     }
     Ok(())
 }
 
 /// Takes away what the plan says. Orphans come to this process from here on.
-pub(crate) fn confine(start: &Start) -> Result<Found, Fault> {
+pub(crate) fn confine(start: &StartPlan) -> Result<HostFindings, JailFault> {
     let plan = &start.plan;
-    set_child_subreaper(Some(getpid())).at(Step::Privileges)?;
+    set_child_subreaper(Some(getpid())).at(StartStep::Privileges)?;
     match plan.isolation {
         Isolation::Local => {
             calm();
             privileges::leave_namespaces()?;
             let loopback = loopback::up().is_ok();
-            let shares = counted::Shares::of(&plan.limits, start.neighbours);
+            let shares = counted::JailShares::of(&plan.limits, start.neighbours);
             let (shared, proc) = root::build(plan, &shares)?;
             privileges::become_nobody_special(&proc)?;
             privileges::limit(&plan.limits)?;
             shares.limit()?;
             privileges::drop_all()?;
-            Ok(Found { loopback, shared })
+            Ok(HostFindings { loopback, shared })
         }
         Isolation::Off => unconfined::confine(plan),
     }
@@ -59,7 +59,7 @@ fn calm() {
 }
 
 /// The last step.
-pub(crate) fn seal(isolation: Isolation) -> Result<(), Fault> {
+pub(crate) fn seal(isolation: Isolation) -> Result<(), JailFault> {
     // Once more: some changes of a process's privileges make the kernel forget it.
     belong()?;
     match isolation {

@@ -16,11 +16,11 @@ use rustix::process::{Signal, getegid, geteuid, set_parent_process_death_signal}
 use super::{own, uidmap};
 use crate::clock::Deadline;
 use crate::erase;
-use crate::errand::Errand;
-use crate::fault::{At, Fault, Step};
+use crate::errand::FolderTask;
+use crate::fault::{AtStep, JailFault, StartStep};
 use crate::session_folder;
-use crate::user_source::Source;
-use crate::word::{Order, Word};
+use crate::user_source::UserSource;
+use crate::word::{StartOrder, StartReport};
 
 /// How long the making of a namespace may take.
 pub(super) const MAPPED: Duration = Duration::from_secs(10);
@@ -29,24 +29,24 @@ pub(super) const MAPPED: Duration = Duration::from_secs(10);
 pub(super) const FIRST: u32 = 1;
 
 /// Whether the source's users can be mapped at all.
-pub(crate) fn nothing(program: &Path, source: &Source) -> Result<(), Fault> {
-    run(program, source, Errand::Nothing, None, MAPPED)
+pub(crate) fn nothing(program: &Path, source: &UserSource) -> Result<(), JailFault> {
+    run(program, source, FolderTask::Nothing, None, MAPPED)
 }
 
 pub(super) fn run(
     program: &Path,
-    source: &Source,
-    errand: Errand,
+    source: &UserSource,
+    errand: FolderTask,
     folder: Option<&OwnedFd>,
     time: Duration,
-) -> Result<(), Fault> {
-    let Source::Sub { users, groups, count } = source else {
-        return Err(Fault::new(Step::User, "the server has no sub-users"));
+) -> Result<(), JailFault> {
+    let UserSource::Sub { users, groups, count } = source else {
+        return Err(JailFault::new(StartStep::User, "the server has no sub-users"));
     };
-    let (mut command, ours) = Order::Keeper(errand).call(program)?;
+    let (mut command, ours) = StartOrder::Keeper(errand).call(program)?;
     command.stdout(Stdio::null());
     command.current_dir(folder.map_or("/".into(), |folder| format!("/proc/self/fd/{}", folder.as_raw_fd())));
-    let mut child = command.spawn().at(Step::Spawn)?;
+    let mut child = command.spawn().at(StartStep::Spawn)?;
     drop(command);
     let told = converse(
         &child,
@@ -68,20 +68,20 @@ pub(super) fn run(
 fn converse(
     child: &Child,
     socket: &UnixStream,
-    mapped: impl Fn(u32) -> Result<(), Fault>,
+    mapped: impl Fn(u32) -> Result<(), JailFault>,
     time: Duration,
-) -> Result<(), Fault> {
+) -> Result<(), JailFault> {
     let deadline = Deadline::after(time);
     loop {
-        match Word::receive(socket, deadline).at(Step::User)? {
-            Some(Word::Unshared) => {
+        match StartReport::receive(socket, deadline).at(StartStep::User)? {
+            Some(StartReport::Unshared) => {
                 mapped(child.id())?;
-                (&*socket).write_all(b"\n").at(Step::User)?;
+                (&*socket).write_all(b"\n").at(StartStep::User)?;
             }
-            Some(Word::Done) => return Ok(()),
-            Some(Word::Failed(fault)) => return Err(fault),
-            Some(Word::Waiting | Word::Ready(_)) | None => {
-                return Err(Fault::new(Step::User, "the process that keeps its files ended first"));
+            Some(StartReport::Done) => return Ok(()),
+            Some(StartReport::Failed(fault)) => return Err(fault),
+            Some(StartReport::Waiting | StartReport::Ready(_)) | None => {
+                return Err(JailFault::new(StartStep::User, "the process that keeps its files ended first"));
             }
         }
     }
@@ -89,30 +89,30 @@ fn converse(
 
 /// Leaves the host's user namespace (and whatever else is said) and comes back as the root of a new one,
 /// which the server maps meanwhile.
-pub(crate) fn become_root(socket: &UnixStream, more: CloneFlags) -> Result<(), Fault> {
-    unshare(CloneFlags::CLONE_NEWUSER | more).at(Step::UserNamespace)?;
-    Word::Unshared.send(socket).at(Step::UserNamespace)?;
+pub(crate) fn become_root(socket: &UnixStream, more: CloneFlags) -> Result<(), JailFault> {
+    unshare(CloneFlags::CLONE_NEWUSER | more).at(StartStep::UserNamespace)?;
+    StartReport::Unshared.send(socket).at(StartStep::UserNamespace)?;
     let mut go = [0];
-    std::io::Read::read_exact(&mut &*socket, &mut go).at(Step::UserNamespace)?;
+    std::io::Read::read_exact(&mut &*socket, &mut go).at(StartStep::UserNamespace)?;
     // No group of the server's goes along; where none could be left, there is none to be used.
     setgroups(&[]).ok();
     let (root, wheel) = (Uid::from_raw(0), Gid::from_raw(0));
-    setresgid(wheel, wheel, wheel).of(Step::UserNamespace, "its group")?;
-    setresuid(root, root, root).of(Step::UserNamespace, "its user")
+    setresgid(wheel, wheel, wheel).of(StartStep::UserNamespace, "its group")?;
+    setresuid(root, root, root).of(StartStep::UserNamespace, "its user")
 }
 
 /// What the process of an errand does.
-pub(crate) fn keep(socket: &UnixStream, errand: &Errand) -> Result<ExitCode, Fault> {
+pub(crate) fn keep(socket: &UnixStream, errand: &FolderTask) -> Result<ExitCode, JailFault> {
     become_root(socket, CloneFlags::empty())?;
     // The thread that started it waits for it. Without its server it must not go on: the files may be a
     // running jail's by then.
-    set_parent_process_death_signal(Some(Signal::KILL)).at(Step::Privileges)?;
-    let here = || session_folder::open(Path::new(".")).at(Step::Folder);
+    set_parent_process_death_signal(Some(Signal::KILL)).at(StartStep::Privileges)?;
+    let here = || session_folder::open(Path::new(".")).at(StartStep::Folder);
     match errand {
-        Errand::Nothing => {}
-        Errand::Erase => erase::all_but(&here()?, &session_folder::LAST).at(Step::Folder)?,
-        Errand::Own { user, group, known } => own::all(&here()?, *user, *group, *known)?,
+        FolderTask::Nothing => {}
+        FolderTask::Erase => erase::all_but(&here()?, &session_folder::LAST).at(StartStep::Folder)?,
+        FolderTask::Own { user, group, known } => own::all(&here()?, *user, *group, *known)?,
     }
-    Word::Done.send(socket).at(Step::Ready)?;
+    StartReport::Done.send(socket).at(StartStep::Ready)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use crate::user_source::Wanted;
+use crate::user_source::WantedUsers;
 
 /// Whose a user of a range is, and where a range of that size is nobody's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownUsers {
     /// As "user 1000 (ana, /etc/passwd)".
     pub whose: String,
     pub free: u32,
@@ -14,7 +14,7 @@ pub struct Known {
 
 /// The first of what this host's files say of a range that a server that is root is to have; `None` when it
 /// is nobody's. Groups count like users.
-pub fn taken_by_others(first: u32, count: u32) -> Option<Known> {
+pub fn taken_by_others(first: u32, count: u32) -> Option<KnownUsers> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let mut held = Vec::new();
     for file in ["/etc/passwd", "/etc/group"] {
@@ -60,18 +60,18 @@ fn ranges(text: &str, file: &str) -> Vec<Held> {
     text.lines().filter_map(one).collect()
 }
 
-fn judge(held: &[Held], first: u32, count: u32) -> Option<Known> {
+fn judge(held: &[Held], first: u32, count: u32) -> Option<KnownUsers> {
     let clash = |first: u64| {
         let end = first + u64::from(count);
         held.iter().find(move |held| held.first < end && first < held.end)
     };
     let whose = clash(first.into())?.whose.clone();
-    let Wanted::Range { first: mut free, .. } = Wanted::DEFAULT else { return None };
+    let WantedUsers::Range { first: mut free, .. } = WantedUsers::DEFAULT else { return None };
     while let Some(other) = clash(free.into()) {
         // Beyond the last user there is none: whoever said so many may choose.
         free = u32::try_from(other.end).ok().filter(|end| end.checked_add(count).is_some())?;
     }
-    Some(Known { whose, free })
+    Some(KnownUsers { whose, free })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::descent::{below, parents};
 use crate::clock::Deadline;
-use crate::word::{Order, Start};
+use crate::word::{StartOrder, StartPlan};
 
 /// How long the kernel may take to let go of what was killed.
 pub(super) const GOING: Duration = Duration::from_secs(2);
@@ -73,9 +73,9 @@ fn is_left_over(pid: u32) -> bool {
     if words.next() != Some(b"jail") {
         return false;
     }
-    match words.next().map(serde_json::from_slice::<Order>) {
-        Some(Ok(Order::Outer(Start { server, .. }))) => is_gone(&server),
-        Some(Ok(Order::Inner(_) | Order::Keeper(_)) | Err(_)) | None => false,
+    match words.next().map(serde_json::from_slice::<StartOrder>) {
+        Some(Ok(StartOrder::Outer(StartPlan { server, .. }))) => is_gone(&server),
+        Some(Ok(StartOrder::Inner(_) | StartOrder::Keeper(_)) | Err(_)) | None => false,
     }
 }
 

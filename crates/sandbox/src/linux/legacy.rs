@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::removal::discard;
-use crate::plan::Limits;
+use crate::plan::JailLimits;
 
 /// The share of CPU of all jails together, where beside them are the server's own threads alone, each with
 /// 1024.
@@ -17,17 +17,17 @@ const JAILS_SHARES_AMONG_ALL: &str = "1024";
 const MOUNTS: &str = "/sys/fs/cgroup";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Controller {
+pub(super) enum CgroupController {
     Memory,
     Cpu,
     Pids,
 }
 
-const ALL: [(Controller, &str); 3] =
-    [(Controller::Memory, "memory"), (Controller::Cpu, "cpu"), (Controller::Pids, "pids")];
+const ALL: [(CgroupController, &str); 3] =
+    [(CgroupController::Memory, "memory"), (CgroupController::Cpu, "cpu"), (CgroupController::Pids, "pids")];
 
 /// The server's own cgroups, where cgroups can be made below them.
-pub(super) fn places() -> Vec<(Controller, PathBuf)> {
+pub(super) fn places() -> Vec<(CgroupController, PathBuf)> {
     if !rustix::process::geteuid().is_root() {
         return Vec::new();
     }
@@ -57,16 +57,16 @@ fn place(mounts: &Path, own: &str, name: &str) -> Option<PathBuf> {
 }
 
 /// The cgroups of this name that hold all jails.
-pub(super) fn parents(name: &str) -> Vec<(Controller, PathBuf)> {
+pub(super) fn parents(name: &str) -> Vec<(CgroupController, PathBuf)> {
     places().into_iter().map(|(controller, place)| (controller, place.join(name))).collect()
 }
 
 /// Makes one jail's cgroups and puts the process into them.
 pub(super) fn make(
-    places: &[(Controller, PathBuf)],
+    places: &[(CgroupController, PathBuf)],
     all_bytes: u64,
     pid: u32,
-    limits: &Limits,
+    limits: &JailLimits,
 ) -> io::Result<Vec<PathBuf>> {
     let mut made = Vec::new();
     for (controller, parent) in places {
@@ -83,18 +83,18 @@ pub(super) fn make(
 }
 
 fn one(
-    controller: Controller,
+    controller: CgroupController,
     parent: &Path,
     place: &Path,
     all_bytes: u64,
     pid: u32,
-    limits: &Limits,
+    limits: &JailLimits,
 ) -> io::Result<()> {
     let new = !parent.exists();
     fs::create_dir_all(place)?;
     let set = |place: &Path, file: &str, value: String| fs::write(place.join(file), value);
     match controller {
-        Controller::Memory => {
+        CgroupController::Memory => {
             if new {
                 set(parent, "memory.limit_in_bytes", all_bytes.to_string())?;
             }
@@ -102,9 +102,9 @@ fn one(
             // Where swap is counted it is bounded with it.
             set(place, "memory.memsw.limit_in_bytes", limits.data_bytes.to_string()).ok();
         }
-        Controller::Cpu if new => set(parent, "cpu.shares", shares(parent).into())?,
-        Controller::Cpu => {}
-        Controller::Pids => set(place, "pids.max", limits.processes.to_string())?,
+        CgroupController::Cpu if new => set(parent, "cpu.shares", shares(parent).into())?,
+        CgroupController::Cpu => {}
+        CgroupController::Pids => set(place, "pids.max", limits.processes.to_string())?,
     }
     set(place, "cgroup.procs", pid.to_string())
 }

@@ -29,14 +29,14 @@ mod tree;
 mod uidmap;
 mod user;
 
-pub(crate) use cgroup::Cgroup;
-pub(crate) use claim::Claim;
-pub use gauge::{Gauge, Kills};
+pub(crate) use cgroup::JailCgroup;
+pub(crate) use claim::UserClaim;
+pub use gauge::{JailGauge, MemoryKills};
 pub(crate) use inside::{belong, confine, seal};
 pub(crate) use keeper::keep;
-pub use known::{Known, taken_by_others};
+pub use known::{KnownUsers, taken_by_others};
 pub(crate) use leftover::{end_left_over, server};
-pub use memory::{Memory, memory};
+pub use memory::{MachineMemory, memory};
 pub(crate) use outside::{
     be_woken, bury, end_of, give_way, hold, hurry, may, place, said, to_be_ended_first, wait,
 };

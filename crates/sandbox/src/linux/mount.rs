@@ -9,21 +9,21 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, mount};
 
-use crate::fault::{At, Fault, Step};
+use crate::fault::{AtStep, JailFault, StartStep};
 
 /// The same path below another root.
 pub(super) fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-pub(super) fn directory(path: &Path) -> Result<(), Fault> {
-    DirBuilder::new().recursive(true).mode(0o755).create(path).of(Step::Mounts, &path.to_string_lossy())
+pub(super) fn directory(path: &Path) -> Result<(), JailFault> {
+    DirBuilder::new().recursive(true).mode(0o755).create(path).of(StartStep::Mounts, &path.to_string_lossy())
 }
 
-pub(super) fn tmpfs(path: &Path, flags: MountFlags, data: &str) -> Result<(), Fault> {
+pub(super) fn tmpfs(path: &Path, flags: MountFlags, data: &str) -> Result<(), JailFault> {
     directory(path)?;
-    let data = CString::new(data).map_err(io::Error::from).at(Step::Mounts)?;
-    mount("tmpfs", path, "tmpfs", flags, data.as_c_str()).of(Step::Mounts, &path.to_string_lossy())
+    let data = CString::new(data).map_err(io::Error::from).at(StartStep::Mounts)?;
+    mount("tmpfs", path, "tmpfs", flags, data.as_c_str()).of(StartStep::Mounts, &path.to_string_lossy())
 }
 
 /// The mount table writes blank, tab, line feed and backslash as `\` and three octal digits.

@@ -18,10 +18,10 @@ use nix::sched::CloneFlags;
 
 use super::{cgroup, counted, keeper, leftover, privileges};
 use crate::clock::Deadline;
-use crate::fault::{At, Fault, Step};
-use crate::plan::{Holds, Isolation, Limits, Plan};
-use crate::users::Lease;
-use crate::word::Start;
+use crate::fault::{AtStep, JailFault, StartStep};
+use crate::plan::{HostHolds, Isolation, JailLimits, JailPlan};
+use crate::users::UserLease;
+use crate::word::StartPlan;
 
 /// The path of this very program: also where its own leads through a private home, or was replaced since.
 ///
@@ -47,8 +47,8 @@ pub fn prepare(reserve_bytes: u64) -> io::Result<Option<&'static str>> {
 
 /// How many open files a process of a jail will have here, and whose memory is bounded. To be asked after
 /// [`prepare`], and after the server has raised its own limit on open files.
-pub fn holds(limits: &Limits) -> Holds {
-    Holds { files: counted::files(limits), memory_whole: cgroup::is_ours() }
+pub fn holds(limits: &JailLimits) -> HostHolds {
+    HostHolds { files: counted::files(limits), memory_whole: cgroup::is_ours() }
 }
 
 /// Ends and removes what jails of servers that were killed left on this machine: processes and cgroups. To be
@@ -79,7 +79,7 @@ pub(crate) fn hurry() {
 
 /// Whether commands can be run like this here.
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere than on Linux there is no jail")]
-pub(crate) fn may(isolation: Isolation) -> Result<(), Fault> {
+pub(crate) fn may(isolation: Isolation) -> Result<(), JailFault> {
     match isolation {
         Isolation::Local | Isolation::Off => Ok(()),
     }
@@ -87,13 +87,13 @@ pub(crate) fn may(isolation: Isolation) -> Result<(), Fault> {
 
 /// Where a jail's outer process begins. Entered through the open directory: its user may not be allowed to
 /// walk there.
-pub(crate) fn place(folder: &OwnedFd, _plan: &Plan) -> PathBuf {
+pub(crate) fn place(folder: &OwnedFd, _plan: &JailPlan) -> PathBuf {
     format!("/proc/self/fd/{}", folder.as_raw_fd()).into()
 }
 
 /// The standard output of the outer process, where nobody says anything: the claim on its user lies there, so
 /// that it lasts as long as either process does.
-pub(crate) fn said(lease: &Lease) -> Stdio {
+pub(crate) fn said(lease: &UserLease) -> Stdio {
     lease.claim.as_ref().and_then(|claim| claim.hand_on()).map_or_else(Stdio::null, Stdio::from)
 }
 
@@ -122,11 +122,11 @@ pub(crate) fn end_of(child: &Child) -> io::Result<Option<OwnedFd>> {
 }
 
 /// Makes the outer process the one whose end, or whose burying, is the end of all below it.
-pub(crate) fn hold(start: &Start, socket: &UnixStream) -> Result<(), Fault> {
+pub(crate) fn hold(start: &StartPlan, socket: &UnixStream) -> Result<(), JailFault> {
     match start.plan.isolation {
         Isolation::Local if start.mapped => keeper::become_root(socket, CloneFlags::CLONE_NEWPID),
         Isolation::Local => privileges::leave_user_and_pid_namespaces(),
-        Isolation::Off => set_child_subreaper(Some(getpid())).at(Step::Spawn),
+        Isolation::Off => set_child_subreaper(Some(getpid())).at(StartStep::Spawn),
     }
 }
 

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::tree::open_below;
 use crate::clock::Deadline;
-use crate::fault::{At, Fault, Step};
+use crate::fault::{AtStep, JailFault, StartStep};
 use crate::session_folder::PARTS;
 
 /// Says in the folder whose the session's files are to become, while they are given away.
@@ -43,20 +43,20 @@ pub(crate) fn owner(folder: &OwnedFd) -> Option<u32> {
 }
 
 /// Gives everything below the folder's parts to this user and group, whom the host knows as `known`.
-pub(crate) fn all(folder: &OwnedFd, user: u32, group: u32, known: u32) -> Result<(), Fault> {
-    let before = read_note(folder).at(Step::Own)?;
+pub(crate) fn all(folder: &OwnedFd, user: u32, group: u32, known: u32) -> Result<(), JailFault> {
+    let before = read_note(folder).at(StartStep::Own)?;
     // A directory is given away after all that is in it. So one that is the user's is done with, if all
     // directories that are the user's are this walk's, or an earlier one's that was cut off.
     let whole = before.is_none_or(|note| note.user == known && note.whole);
-    write_note(folder, &Note { user: known, whole }).at(Step::Own)?;
+    write_note(folder, &Note { user: known, whole }).at(StartStep::Own)?;
     let mut walk = Walk { user, group, whole, deadline: Deadline::after(TIME), seen: 0 };
     for part in PARTS {
-        let part = open_below(folder, part).of(Step::Own, part)?;
+        let part = open_below(folder, part).of(StartStep::Own, part)?;
         walk.tree(part)?;
     }
     match rustix::fs::unlinkat(folder, OWNER, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(error).at(Step::Own),
+        Err(error) => Err(error).at(StartStep::Own),
     }
 }
 
@@ -107,44 +107,45 @@ struct Level {
 
 impl Walk {
     /// Two open files and a few bytes a level, whatever the depth.
-    fn tree(&mut self, top: OwnedFd) -> Result<(), Fault> {
+    fn tree(&mut self, top: OwnedFd) -> Result<(), JailFault> {
         let mut above: Vec<Level> = Vec::new();
         let mut here = top;
         loop {
             if let Some((child, next)) = self.entries(&here)? {
-                let Stat { st_dev: device, st_ino: inode, .. } = rustix::fs::fstat(&here).at(Step::Own)?;
+                let Stat { st_dev: device, st_ino: inode, .. } =
+                    rustix::fs::fstat(&here).at(StartStep::Own)?;
                 above.push(Level { device, inode, next });
                 here = child;
                 continue;
             }
-            let found = rustix::fs::fstat(&here).at(Step::Own)?;
+            let found = rustix::fs::fstat(&here).at(StartStep::Own)?;
             if !self.is_ours(&found) {
                 let (user, group) = (Uid::from_raw(self.user), Gid::from_raw(self.group));
-                rustix::fs::fchown(&here, Some(user), Some(group)).at(Step::Own)?;
+                rustix::fs::fchown(&here, Some(user), Some(group)).at(StartStep::Own)?;
             }
             let Some(level) = above.pop() else { return Ok(()) };
             let up = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            here = rustix::fs::openat(&here, c"..", up, Mode::empty()).at(Step::Own)?;
-            let Stat { st_dev: device, st_ino: inode, .. } = rustix::fs::fstat(&here).at(Step::Own)?;
+            here = rustix::fs::openat(&here, c"..", up, Mode::empty()).at(StartStep::Own)?;
+            let Stat { st_dev: device, st_ino: inode, .. } = rustix::fs::fstat(&here).at(StartStep::Own)?;
             if (device, inode) != (level.device, level.inode) {
-                return Err(Fault::new(Step::Own, "somebody moves its directories meanwhile"));
+                return Err(JailFault::new(StartStep::Own, "somebody moves its directories meanwhile"));
             }
-            rustix::fs::seek(&here, SeekFrom::Start(level.next)).at(Step::Own)?;
+            rustix::fs::seek(&here, SeekFrom::Start(level.next)).at(StartStep::Own)?;
         }
     }
 
     /// Gives away what is left of the directory's entries up to the next directory, and opens that.
-    fn entries(&mut self, here: &OwnedFd) -> Result<Option<(OwnedFd, u64)>, Fault> {
+    fn entries(&mut self, here: &OwnedFd) -> Result<Option<(OwnedFd, u64)>, JailFault> {
         let mut space = [MaybeUninit::uninit(); READ_BYTES];
         let mut entries = RawDir::new(here, &mut space);
         while let Some(entry) = entries.next() {
-            let entry = entry.at(Step::Own)?;
+            let entry = entry.at(StartStep::Own)?;
             let name = entry.file_name();
             if name == c"." || name == c".." {
                 continue;
             }
             self.look()?;
-            let found = rustix::fs::statat(here, name, AtFlags::SYMLINK_NOFOLLOW).at(Step::Own)?;
+            let found = rustix::fs::statat(here, name, AtFlags::SYMLINK_NOFOLLOW).at(StartStep::Own)?;
             let is_ours = self.is_ours(&found);
             if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
                 if !(is_ours && self.whole) {
@@ -154,7 +155,7 @@ impl Walk {
                 // It takes away the bits that would let others run a program as this user.
                 let (user, group) = (Uid::from_raw(self.user), Gid::from_raw(self.group));
                 rustix::fs::chownat(here, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)
-                    .at(Step::Own)?;
+                    .at(StartStep::Own)?;
             }
         }
         Ok(None)
@@ -164,12 +165,12 @@ impl Walk {
         (found.st_uid, found.st_gid) == (self.user, self.group)
     }
 
-    fn look(&mut self) -> Result<(), Fault> {
+    fn look(&mut self) -> Result<(), JailFault> {
         self.seen = self.seen.wrapping_add(1);
         if self.seen.is_multiple_of(LOOK) && self.deadline.left().is_none() {
             let seconds = TIME.as_secs();
-            return Err(Fault::new(
-                Step::Own,
+            return Err(JailFault::new(
+                StartStep::Own,
                 format!("not all of its files in {seconds} s, so many are there"),
             ));
         }
@@ -177,10 +178,10 @@ impl Walk {
     }
 }
 
-fn open(parent: &OwnedFd, name: &CStr) -> Result<OwnedFd, Fault> {
+fn open(parent: &OwnedFd, name: &CStr) -> Result<OwnedFd, JailFault> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    rustix::fs::openat2(parent, name, flags, Mode::empty(), beneath).at(Step::Own)
+    rustix::fs::openat2(parent, name, flags, Mode::empty(), beneath).at(StartStep::Own)
 }
 
 fn stat(folder: &OwnedFd, name: &str) -> rustix::io::Result<Stat> {

@@ -4,33 +4,33 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use super::claim::Claim;
+use super::claim::UserClaim;
 use super::{cgroup, counted, quota};
-use crate::fault::{Fault, Step};
-use crate::folder::Folders;
-use crate::plan::{Isolation, Limits, Plan};
-use crate::report::{Check, Report, bash, good, missing};
+use crate::fault::{JailFault, StartStep};
+use crate::folder::SessionFolders;
+use crate::plan::{Isolation, JailLimits, JailPlan};
+use crate::report::{HostCheck, HostReport, bash, good, missing};
 use crate::start;
-use crate::user_source::Source;
-use crate::users::Users;
-use crate::word::Found;
+use crate::user_source::UserSource;
+use crate::users::JailUsers;
+use crate::word::HostFindings;
 
 /// Starts a jail in a folder of its own and ends it: blocks for about 12 s at most. `users` and
 /// `readonly` are the server's.
-pub fn probe(users: &Users, readonly: &[PathBuf]) -> Report {
+pub fn probe(users: &JailUsers, readonly: &[PathBuf]) -> HostReport {
     let tried = attempt(users, readonly);
     let failed_at = tried.as_ref().err();
     let stages = [
-        ("user namespace", Step::UserNamespace, "unprivileged user namespaces work"),
-        ("namespaces", Step::Namespaces, "mount, network, ipc, uts and cgroup namespaces work"),
-        ("file system", Step::Mounts, "its own root can be built"),
-        ("proc", Step::Proc, "its own /proc can be mounted"),
-        ("inner user", Step::InnerUser, "nobody is root inside"),
-        ("limits", Step::Limits, "limits can be set"),
-        ("privileges", Step::Privileges, "capabilities are dropped for good"),
-        ("system calls", Step::Filter, "the filter of system calls is set"),
+        ("user namespace", StartStep::UserNamespace, "unprivileged user namespaces work"),
+        ("namespaces", StartStep::Namespaces, "mount, network, ipc, uts and cgroup namespaces work"),
+        ("file system", StartStep::Mounts, "its own root can be built"),
+        ("proc", StartStep::Proc, "its own /proc can be mounted"),
+        ("inner user", StartStep::InnerUser, "nobody is root inside"),
+        ("limits", StartStep::Limits, "limits can be set"),
+        ("privileges", StartStep::Privileges, "capabilities are dropped for good"),
+        ("system calls", StartStep::Filter, "the filter of system calls is set"),
     ];
-    let (mut checks, mut later): (Vec<Check>, Vec<&str>) = (Vec::new(), Vec::new());
+    let (mut checks, mut later): (Vec<HostCheck>, Vec<&str>) = (Vec::new(), Vec::new());
     for (name, step, works) in stages {
         match failed_at {
             Some(fault) if step == fault.step => checks.push(bad(name, fault)),
@@ -61,14 +61,14 @@ pub fn probe(users: &Users, readonly: &[PathBuf]) -> Report {
         checks.push(inodes(&found.shared, readonly));
     }
     checks.push(cgroups());
-    Report { checks }
+    HostReport { checks }
 }
 
-fn cgroups() -> Check {
+fn cgroups() -> HostCheck {
     let whole = "memory, processes and CPU are bounded for each sandbox as a whole";
     match cgroup::found() {
         Some(found) => optional_good("cgroups", &format!("{found}: {whole}")),
-        None => Check {
+        None => HostCheck {
             fix: "Optional: a systemd unit with `Delegate=yes` (it alone is enough), a container whose \
                   /sys/fs/cgroup can be written, or a server that is root"
                 .to_owned(),
@@ -84,10 +84,10 @@ fn cgroups() -> Check {
 
 /// Whether what sessions keep on the disk can be bounded by the kernel. `data` is where their folders are, or
 /// will be.
-pub fn probe_disk(data: &Path) -> Check {
+pub fn probe_disk(data: &Path) -> HostCheck {
     match data.ancestors().find(|place| place.exists()).map_or(Err("it does not exist"), quota::found) {
         Ok(()) => optional_good("disk quota", "the kernel bounds what each session's files take"),
-        Err(why) => Check {
+        Err(why) => HostCheck {
             fix: "Optional: a file system of its own for the data directory, ext4 or xfs, mounted with `prjquota`, and \
                   a server that is root"
                 .to_owned(),
@@ -102,13 +102,13 @@ pub fn probe_disk(data: &Path) -> Check {
     }
 }
 
-fn attempt(users: &Users, readonly: &[PathBuf]) -> Result<Found, Fault> {
-    let failed = |error: std::io::Error| Fault::new(Step::Folder, error.to_string());
+fn attempt(users: &JailUsers, readonly: &[PathBuf]) -> Result<HostFindings, JailFault> {
+    let failed = |error: std::io::Error| JailFault::new(StartStep::Folder, error.to_string());
     let place = tempfile::tempdir().map_err(failed)?;
-    let folders = Folders::new(place.path().join("sandboxes"), users.clone());
+    let folders = SessionFolders::new(place.path().join("sandboxes"), users.clone());
     let folder = folders.make("probe").map_err(failed)?;
-    let (readonly, limits) = (readonly.to_owned(), Limits::default());
-    let plan = Plan { isolation: Isolation::Local, folder, readonly, limits };
+    let (readonly, limits) = (readonly.to_owned(), JailLimits::default());
+    let plan = JailPlan { isolation: Isolation::Local, folder, readonly, limits };
     let (jail, found) = start::begin(users.program(), &plan, users)?;
     jail.end();
     // What the sub-user owns, the place's own removal could not take away.
@@ -116,8 +116,8 @@ fn attempt(users: &Users, readonly: &[PathBuf]) -> Result<Found, Fault> {
     Ok(found)
 }
 
-fn bad(name: &'static str, fault: &Fault) -> Check {
-    Check {
+fn bad(name: &'static str, fault: &JailFault) -> HostCheck {
+    HostCheck {
         name,
         ok: false,
         found: format!("{}: {}", fault.step, fault.cause),
@@ -126,12 +126,12 @@ fn bad(name: &'static str, fault: &Fault) -> Check {
     }
 }
 
-fn optional(name: &'static str, found: &str) -> Check {
-    Check { needed: false, ..missing(name, found, "") }
+fn optional(name: &'static str, found: &str) -> HostCheck {
+    HostCheck { needed: false, ..missing(name, found, "") }
 }
 
-fn optional_good(name: &'static str, found: &str) -> Check {
-    Check { needed: false, ..good(name, found) }
+fn optional_good(name: &'static str, found: &str) -> HostCheck {
+    HostCheck { needed: false, ..good(name, found) }
 }
 
 /// Memory of one jail in MiB, before anything runs in it, and of a usual command.
@@ -139,11 +139,11 @@ const JAIL_MIB: u64 = 2;
 const COMMAND_MIB: u64 = 50;
 
 /// Whether the host has the users and the memory that so many jails take.
-fn at_once(users: &Users) -> Check {
+fn at_once(users: &JailUsers) -> HostCheck {
     const NAME: &str = "at once";
     let (jails, wanted) = (users.at_once(), users.jails());
     if jails < wanted {
-        return Check {
+        return HostCheck {
             fix: format!(
                 "Give the server's user {wanted} sub-users and sub-groups, or lower `[sandbox] jails` to {jails}"
             ),
@@ -162,7 +162,7 @@ fn at_once(users: &Users) -> Check {
         .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
     let (all, used) = (kib.unwrap_or(u64::MAX) / 1024, many * (JAIL_MIB + COMMAND_MIB));
     if all < used {
-        return Check {
+        return HostCheck {
             fix: format!("Lower `[sandbox] jails` to {}", (all / (JAIL_MIB + COMMAND_MIB)).max(1)),
             ..optional(
                 NAME,
@@ -174,21 +174,21 @@ fn at_once(users: &Users) -> Check {
 }
 
 /// Whom jails run as, and what they share if that is one user.
-fn whose(users: &Users) -> Check {
+fn whose(users: &JailUsers) -> HostCheck {
     let shared = "epoll watches, inotify instances, pipes and pending signals";
     let unseen =
         "; servers elsewhere on this host cannot tell which are taken, so give each a range of its own";
-    let seen = if Claim::open().is_seen() { "" } else { unseen };
+    let seen = if UserClaim::open().is_seen() { "" } else { unseen };
     match users.source() {
-        Source::Root { first, .. } if users.are_one() => Check {
+        UserSource::Root { first, .. } if users.are_one() => HostCheck {
             fix: "Remove `[sandbox] user`, or name a range with `[sandbox] uids`".to_owned(),
             ..optional("users", &format!("all sandboxes run as user {first} and share {shared}"))
         },
-        Source::Root { first, count } => {
+        UserSource::Root { first, count } => {
             let last = first + (count - 1);
             optional_good("users", &format!("each sandbox runs as a user of its own, {first} to {last}{seen}"))
         }
-        Source::Sub { users: first, count, .. } => {
+        UserSource::Sub { users: first, count, .. } => {
             let last = first + (count - 1);
             let instances = counted::host("fs/inotify/max_user_instances").unwrap_or_default();
             optional_good(
@@ -199,7 +199,7 @@ fn whose(users: &Users) -> Check {
                 ),
             )
         }
-        Source::Own(why) => Check {
+        UserSource::Own(why) => HostCheck {
             fix: "Optional: install newuidmap and newgidmap (package uidmap) and give the server's user lines in \
                   /etc/subuid and /etc/subgid, as `USER:100000:65536`; or run the server as root"
                 .to_owned(),
@@ -212,7 +212,7 @@ fn whose(users: &Users) -> Check {
 }
 
 /// Whether a jail sees the host's files through inodes of its own; if not, what that opens.
-fn inodes(shared: &[String], readonly: &[PathBuf]) -> Check {
+fn inodes(shared: &[String], readonly: &[PathBuf]) -> HostCheck {
     const NAME: &str = "own inodes";
     if shared.is_empty() {
         return optional_good(
@@ -230,7 +230,7 @@ fn inodes(shared: &[String], readonly: &[PathBuf]) -> Check {
         found.extend([", and speak to the programs behind these sockets: ", &listed(&sockets)]);
     }
     let fix = "Optional: a kernel from 5.11 on and file systems that an overlay can be made of".to_owned();
-    Check { fix, ..optional(NAME, &found) }
+    HostCheck { fix, ..optional(NAME, &found) }
 }
 
 /// Names that are shown of many.

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::plan::Limits;
+use crate::plan::JailLimits;
 
 /// Files and folders of one session.
 const ENTRIES: u64 = 2_000_000;
@@ -17,7 +17,7 @@ const FIRST: u64 = 0x4000_0000;
 const MANY: u64 = 0x3fff_ffff;
 
 /// Bounds the folder, where that is possible. What is not bounded is still looked at by the sweep.
-pub(crate) fn bound(folder: &Path, limits: &Limits) {
+pub(crate) fn bound(folder: &Path, limits: &JailLimits) {
     let Some(mount) = mount_of(folder) else { return };
     let Ok(found) = fs::metadata(folder) else { return };
     // No two folders of one file system share it while they live.

@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, unmount};
 
 use super::mount::{below, directory, unescape};
-use crate::fault::{At, Fault, Step};
+use crate::fault::{AtStep, JailFault, StartStep};
 
 /// Where trees are kept from which single files are shown, while the root is built.
 const SCRATCH: &str = ".shown";
@@ -22,7 +22,7 @@ const EMPTY: &str = "run";
 
 /// What is shown of the host.
 #[derive(Debug)]
-pub(crate) struct Shown {
+pub(crate) struct ShownHost {
     root: PathBuf,
     empty: OwnedFd,
     /// Where the host has something mounted.
@@ -33,39 +33,39 @@ pub(crate) struct Shown {
     shared: Vec<String>,
 }
 
-impl Shown {
+impl ShownHost {
     /// The host's mounts, read before the jail's first.
-    pub(crate) fn table() -> Result<String, Fault> {
-        fs::read_to_string("/proc/self/mountinfo").of(Step::Mounts, "the mount table")
+    pub(crate) fn table() -> Result<String, JailFault> {
+        fs::read_to_string("/proc/self/mountinfo").of(StartStep::Mounts, "the mount table")
     }
 
     /// Nothing yet, in a root that has its empty directories.
-    pub(crate) fn new(root: &Path, table: &str) -> Result<Self, Fault> {
+    pub(crate) fn new(root: &Path, table: &str) -> Result<Self, JailFault> {
         let mut mounts: Vec<_> =
             table.lines().filter_map(|line| line.split(' ').nth(4)).map(unescape).collect();
         mounts.sort();
         mounts.dedup();
-        let empty = open(&root.join(EMPTY)).of(Step::Mounts, EMPTY)?;
+        let empty = open(&root.join(EMPTY)).of(StartStep::Mounts, EMPTY)?;
         Ok(Self { root: root.to_owned(), empty, mounts, own: Vec::new(), scratches: 0, shared: Vec::new() })
     }
 
     /// Shows a file or directory of the host at the same path, with all that is mounted below it.
-    pub(crate) fn show(&mut self, host: &Path) -> Result<(), Fault> {
+    pub(crate) fn show(&mut self, host: &Path) -> Result<(), JailFault> {
         let (place, name) = (below(&self.root, host), host.to_string_lossy());
-        let real = fs::canonicalize(host).of(Step::Mounts, &name)?;
+        let real = fs::canonicalize(host).of(StartStep::Mounts, &name)?;
         if self.copy(host).is_some_and(|copy| copy == place) {
             return Ok(());
         }
         if real.is_dir() {
             directory(&place)?;
             return match self.copy(&real) {
-                Some(copy) => mount_bind_recursive(&copy, &place).of(Step::Mounts, &name),
+                Some(copy) => mount_bind_recursive(&copy, &place).of(StartStep::Mounts, &name),
                 None => self.tree(&real, &place),
             };
         }
         let parent = |path: &Path| path.parent().unwrap_or(Path::new("/")).to_owned();
         directory(&parent(&place))?;
-        File::options().create(true).append(true).open(&place).of(Step::Mounts, &name)?;
+        File::options().create(true).append(true).open(&place).of(StartStep::Mounts, &name)?;
         if self.copy(&real).is_none() {
             self.keep(&parent(&real))?;
         }
@@ -73,7 +73,7 @@ impl Shown {
             self.shared.push(name.clone().into_owned());
             real
         });
-        mount_bind(&copy, &place).of(Step::Mounts, &name)
+        mount_bind(&copy, &place).of(StartStep::Mounts, &name)
     }
 
     /// The jail's own copy of a file or directory of the host, if one is shown already.
@@ -90,10 +90,10 @@ impl Shown {
     }
 
     /// A tree of the host, and one by one what is mounted below it.
-    fn tree(&mut self, host: &Path, place: &Path) -> Result<(), Fault> {
+    fn tree(&mut self, host: &Path, place: &Path) -> Result<(), JailFault> {
         if !self.overlay(host, place) {
             self.shared.push(host.to_string_lossy().into_owned());
-            return mount_bind_recursive(host, place).of(Step::Mounts, &host.to_string_lossy());
+            return mount_bind_recursive(host, place).of(StartStep::Mounts, &host.to_string_lossy());
         }
         let inner: Vec<_> =
             self.mounts.iter().filter(|mount| mount.starts_with(host) && *mount != host).cloned().collect();
@@ -106,13 +106,13 @@ impl Shown {
                 continue;
             }
             self.shared.push(mount.to_string_lossy().into_owned());
-            mount_bind(&mount, &place).of(Step::Mounts, &mount.to_string_lossy())?;
+            mount_bind(&mount, &place).of(StartStep::Mounts, &mount.to_string_lossy())?;
         }
         Ok(())
     }
 
     /// Keeps a copy of a directory, from which parts are to be shown.
-    pub(crate) fn keep(&mut self, host: &Path) -> Result<(), Fault> {
+    pub(crate) fn keep(&mut self, host: &Path) -> Result<(), JailFault> {
         self.scratches += 1;
         let place = self.root.join(format!("{SCRATCH}-{}", self.scratches));
         directory(&place)?;
@@ -135,12 +135,12 @@ impl Shown {
     }
 
     /// Takes away what was only kept; answers what is shown as it is.
-    pub(crate) fn finish(self) -> Result<Vec<String>, Fault> {
+    pub(crate) fn finish(self) -> Result<Vec<String>, JailFault> {
         for number in 1..=self.scratches {
             let place = self.root.join(format!("{SCRATCH}-{number}"));
             // One that the kernel refused is not there.
             unmount(&place, UnmountFlags::DETACH).ok();
-            fs::remove_dir(&place).of(Step::Mounts, SCRATCH)?;
+            fs::remove_dir(&place).of(StartStep::Mounts, SCRATCH)?;
         }
         Ok(self.shared)
     }

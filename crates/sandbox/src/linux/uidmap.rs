@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::fault::{At, Fault, Step};
+use crate::fault::{AtStep, JailFault, StartStep};
 
 /// Where the package puts them.
 const PLACES: [&str; 3] = ["/usr/bin", "/bin", "/usr/local/bin"];
@@ -14,19 +14,19 @@ pub(super) fn tool_at(name: &str) -> Option<PathBuf> {
 }
 
 /// Has one of them map these ranges into the namespace of a process.
-pub(super) fn map(tool: &str, pid: u32, ranges: &str) -> Result<(), Fault> {
-    let path =
-        tool_at(tool).ok_or_else(|| Fault::new(Step::User, format!("{tool} is gone (package uidmap)")))?;
+pub(super) fn map(tool: &str, pid: u32, ranges: &str) -> Result<(), JailFault> {
+    let path = tool_at(tool)
+        .ok_or_else(|| JailFault::new(StartStep::User, format!("{tool} is gone (package uidmap)")))?;
     let output = Command::new(path)
         .arg(pid.to_string())
         .args(ranges.split(' '))
         .env_clear()
         .stdin(Stdio::null())
         .output()
-        .of(Step::User, tool)?;
+        .of(StartStep::User, tool)?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Fault::new(Step::User, format!("{tool} refused: {}", said.trim())))
+    Err(JailFault::new(StartStep::User, format!("{tool} refused: {}", said.trim())))
 }

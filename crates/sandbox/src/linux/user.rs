@@ -8,7 +8,7 @@ use rustix::process::geteuid;
 
 use super::keeper;
 use super::uidmap::tool_at;
-use crate::user_source::{Source, Wanted};
+use crate::user_source::{UserSource, WantedUsers};
 
 /// Users that are taken of the sub-users of the server's user: the last ones, which rootless containers use
 /// seldom.
@@ -17,16 +17,16 @@ const SUB_USERS: u32 = 4_096;
 const NOBODY: u32 = 65_534;
 
 /// Where jails' users come from on this host. Tries it.
-pub(crate) fn source(program: &Path, wanted: Wanted) -> Source {
-    if wanted == Wanted::Own {
-        return Source::Own("the settings say so".to_owned());
+pub(crate) fn source(program: &Path, wanted: WantedUsers) -> UserSource {
+    if wanted == WantedUsers::Own {
+        return UserSource::Own("the settings say so".to_owned());
     }
     if geteuid().is_root() {
         return of_root(wanted, &read("/proc/self/uid_map"), &read("/proc/self/gid_map"));
     }
     match sub(program) {
         Ok(source) => source,
-        Err(why) => Source::Own(why),
+        Err(why) => UserSource::Own(why),
     }
 }
 
@@ -35,23 +35,23 @@ fn read(path: &str) -> String {
 }
 
 /// A server that is root only of a user namespace, as in a rootless container, has the users of its map.
-fn of_root(wanted: Wanted, users: &str, groups: &str) -> Source {
+fn of_root(wanted: WantedUsers, users: &str, groups: &str) -> UserSource {
     let both = |first, count| holds(users, first, count) && holds(groups, first, count);
     let (first, count) = match wanted {
-        Wanted::One(user) => (user, 1),
-        Wanted::Range { first, count } => (first, count),
-        Wanted::Own => (0, 0),
+        WantedUsers::One(user) => (user, 1),
+        WantedUsers::Range { first, count } => (first, count),
+        WantedUsers::Own => (0, 0),
     };
     if both(first, count) {
-        return Source::Root { first, count };
+        return UserSource::Root { first, count };
     }
     let last = ranges(users).map(|(first, count)| first.saturating_add(count)).max().unwrap_or_default();
     let end = last.min(NOBODY);
     let first = end.saturating_sub(SUB_USERS).max(1);
     if end > first && both(first, end - first) {
-        return Source::Root { first, count: end - first };
+        return UserSource::Root { first, count: end - first };
     }
-    Source::Own("this container has no other user than its root".to_owned())
+    UserSource::Own("this container has no other user than its root".to_owned())
 }
 
 /// Whether the map of a user namespace has all of these. Its lines are "inside outside how-many".
@@ -72,7 +72,7 @@ fn ranges(map: &str) -> impl Iterator<Item = (u32, u32)> {
 }
 
 /// Sub-users of a server that is not root; `Err`: why there are none.
-fn sub(program: &Path) -> Result<Source, String> {
+fn sub(program: &Path) -> Result<UserSource, String> {
     let user = geteuid().as_raw();
     for tool in ["newuidmap", "newgidmap"] {
         tool_at(tool).ok_or_else(|| format!("{tool} is not installed (package uidmap)"))?;
@@ -89,7 +89,7 @@ fn sub(program: &Path) -> Result<Source, String> {
     }
     let count = users.1.min(groups.1).min(SUB_USERS);
     let last = |(first, many): (u32, u32)| first + (many - count);
-    let source = Source::Sub { users: last(users), groups: last(groups), count };
+    let source = UserSource::Sub { users: last(users), groups: last(groups), count };
     match keeper::nothing(program, &source) {
         Ok(()) => Ok(source),
         Err(fault) => Err(format!("sub-users cannot be mapped: {}", fault.cause)),
@@ -125,17 +125,17 @@ mod tests {
 
     #[test]
     fn a_server_that_is_root_takes_what_its_map_has() {
-        let of = |map| of_root(Wanted::DEFAULT, map, map);
-        assert_eq!(of(ALL), Source::Root { first: 2_000_000_000, count: 4_096 });
+        let of = |map| of_root(WantedUsers::DEFAULT, map, map);
+        assert_eq!(of(ALL), UserSource::Root { first: 2_000_000_000, count: 4_096 });
         // Rootless containers: their own users, and none.
-        assert_eq!(of("0 1000 1\n1 100000 65536\n"), Source::Root { first: 61_438, count: 4_096 });
-        assert_eq!(of("0 1000 1\n1 100000 100\n"), Source::Root { first: 1, count: 100 });
-        assert!(matches!(of("0 1000 1\n"), Source::Own(_)));
+        assert_eq!(of("0 1000 1\n1 100000 65536\n"), UserSource::Root { first: 61_438, count: 4_096 });
+        assert_eq!(of("0 1000 1\n1 100000 100\n"), UserSource::Root { first: 1, count: 100 });
+        assert!(matches!(of("0 1000 1\n"), UserSource::Own(_)));
         assert!(matches!(
-            of_root(Wanted::DEFAULT, "0 1000 1\n1 100000 65536\n", "0 1000 1\n"),
-            Source::Own(_)
+            of_root(WantedUsers::DEFAULT, "0 1000 1\n1 100000 65536\n", "0 1000 1\n"),
+            UserSource::Own(_)
         ));
-        assert_eq!(of_root(Wanted::One(65_534), ALL, ALL), Source::Root { first: 65_534, count: 1 });
+        assert_eq!(of_root(WantedUsers::One(65_534), ALL, ALL), UserSource::Root { first: 65_534, count: 1 });
     }
 
     #[test]

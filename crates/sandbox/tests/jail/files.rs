@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use std::path::Path;
 
-use sandbox::Step;
+use sandbox::StartStep;
 
 use crate::world::{Answer, World, alone, is_root, outside, start, try_start};
 
@@ -147,9 +147,9 @@ fn a_tree_that_would_open_the_jail_is_refused_by_name() {
         link.path().join("data"),
     ];
     for tree in own {
-        let fault = try_start(&sandbox::Plan { readonly: vec![tree.clone()], ..plan.clone() }).err();
+        let fault = try_start(&sandbox::JailPlan { readonly: vec![tree.clone()], ..plan.clone() }).err();
         let fault = fault.unwrap_or_else(|| panic!("{} was shown", tree.display()));
-        assert_eq!(fault.step, Step::Readonly, "{}: {fault}", tree.display());
+        assert_eq!(fault.step, StartStep::Readonly, "{}: {fault}", tree.display());
         assert!(fault.to_string().contains(&*tree.to_string_lossy()), "{fault}");
     }
 }

@@ -5,11 +5,11 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use sandbox::Folders;
+use sandbox::SessionFolders;
 
 use crate::world::{World, start};
 
-fn names(folders: &Folders) -> Vec<String> {
+fn names(folders: &SessionFolders) -> Vec<String> {
     let mut names: Vec<String> = folders.list().unwrap().into_iter().map(|(name, _)| name).collect();
     names.sort();
     names
@@ -47,7 +47,7 @@ fn a_folder_is_listed_with_the_time_of_its_last_use() {
     assert_eq!(world.folders.list().unwrap(), [("a".to_owned(), old)]);
     world.folders.make("a").unwrap();
     assert!(world.folders.list().unwrap()[0].1 > old);
-    assert_eq!(Folders::new(world.place.path().join("none"), world.users.clone()).list().unwrap(), []);
+    assert_eq!(SessionFolders::new(world.place.path().join("none"), world.users.clone()).list().unwrap(), []);
 }
 
 #[test]

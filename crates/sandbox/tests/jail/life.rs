@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use sandbox::{Isolation, Step};
+use sandbox::{Isolation, StartStep};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -68,7 +68,7 @@ fn a_jail_dies_with_its_outer_process() {
 fn a_jail_dies_with_a_server_that_is_killed_and_leaves_the_folder_free() {
     let (place, program) = public();
     let root = place.path().join("boxes");
-    let folders = sandbox::Folders::new(root.clone(), crate::world::users());
+    let folders = sandbox::SessionFolders::new(root.clone(), crate::world::users());
     let folder = folders.make("held").unwrap();
     let thread = Thread::new(&folder);
     let script = "setsid -f bash -c 'exec 3>pipe; printf x >&3; exec sleep 9000'";
@@ -82,10 +82,10 @@ fn a_jail_dies_with_a_server_that_is_killed_and_leaves_the_folder_free() {
 }
 
 /// What a killed server leaves when its jail was stopped, before it was killed or just after.
-fn stopped(before: bool) -> (TempDir, sandbox::Folders, impl Read) {
+fn stopped(before: bool) -> (TempDir, sandbox::SessionFolders, impl Read) {
     let (place, program) = public();
     let root = place.path().join("boxes");
-    let folders = sandbox::Folders::new(root.clone(), crate::world::users());
+    let folders = sandbox::SessionFolders::new(root.clone(), crate::world::users());
     let thread = Thread::new(&folders.make("held").unwrap());
     let script = "setsid -f bash -c 'exec 3>pipe; printf x >&3; exec sleep 9000'";
     let (mut server, outer) = holding(Command::new(&program).arg("hold").arg(&root).arg(script));
@@ -121,7 +121,7 @@ fn a_jail_that_is_stopped_after_its_server_was_killed_is_ended_by_whoever_needs_
 #[test]
 fn a_start_ends_what_a_killed_server_left_stopped_in_its_folder() {
     let (_place, folders, _daemon) = stopped(false);
-    let plan = sandbox::Plan { folder: folders.make("held").unwrap(), ..World::new().plan("a") };
+    let plan = sandbox::JailPlan { folder: folders.make("held").unwrap(), ..World::new().plan("a") };
     assert_eq!(start(&plan).bash("rm pipe; echo free"), Answer::new(0, "free"));
 }
 
@@ -175,14 +175,14 @@ fn a_start_that_waits_in_vain_names_the_lock() {
     let plan = world.plan("a");
     let _first = world.jail("a");
     let fault = try_start(&plan).err().unwrap();
-    assert_eq!(fault.step, Step::Lock);
+    assert_eq!(fault.step, StartStep::Lock);
 }
 
 #[test]
 fn a_jail_can_be_started_and_ended_often() {
     let world = World::new();
     for isolation in [Isolation::Local, Isolation::Off] {
-        let plan = sandbox::Plan { isolation, ..world.plan("a") };
+        let plan = sandbox::JailPlan { isolation, ..world.plan("a") };
         for _ in 0..5 {
             assert_eq!(start(&plan).bash("echo x"), Answer::new(0, "x"));
         }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use sandbox::Limits;
+use sandbox::JailLimits;
 
 use crate::world::{Answer, Thread, World, alive, alone, start};
 
@@ -46,7 +46,7 @@ os.kill(-1,9)";
     let mut full = start(&plan);
     full.leave("for i in {1..60}; do sleep 1000 & done; wait");
     // Less pid 1 and the program itself.
-    let mut other = start(&sandbox::Plan { folder: world.plan("b").folder, ..plan });
+    let mut other = start(&sandbox::JailPlan { folder: world.plan("b").folder, ..plan });
     assert_eq!(other.python(script), Answer::new(0, "38"));
 }
 
@@ -72,7 +72,7 @@ fn files_memory_and_tmp_are_bounded() {
     let world = World::new();
     let mib = 1024 * 1024;
     let mut plan = world.plan("a");
-    plan.limits = Limits { file_bytes: mib, data_bytes: 512 * mib, tmp_bytes: 8 * mib, ..plan.limits };
+    plan.limits = JailLimits { file_bytes: mib, data_bytes: 512 * mib, tmp_bytes: 8 * mib, ..plan.limits };
     let mut jail = start(&plan);
     jail.bash("trap '' XFSZ; head -c 2M /dev/zero > big");
     assert_eq!(jail.bash("stat -c %s big"), Answer::new(0, "1048576"));

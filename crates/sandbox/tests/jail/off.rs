@@ -10,7 +10,7 @@ use crate::world::{Answer, Thread, World, alive, start};
 #[test]
 fn it_runs_in_the_folder_with_the_hosts_path_and_nothing_else_of_the_servers() {
     let world = World::new();
-    let plan = sandbox::Plan { isolation: Isolation::Off, ..world.plan("a") };
+    let plan = sandbox::JailPlan { isolation: Isolation::Off, ..world.plan("a") };
     let mut jail = start(&plan);
     assert_eq!(jail.bash("pwd -P; env | grep -c CARGO; echo $USER $HOME $TMPDIR; cd $TMPDIR").said, {
         let folder = fs::canonicalize(&plan.folder).unwrap();
@@ -24,7 +24,7 @@ fn it_runs_in_the_folder_with_the_hosts_path_and_nothing_else_of_the_servers() {
 #[test]
 fn daemons_do_not_outlive_it_either() {
     let world = World::new();
-    let plan = sandbox::Plan { isolation: Isolation::Off, ..world.plan("a") };
+    let plan = sandbox::JailPlan { isolation: Isolation::Off, ..world.plan("a") };
     let thread = Thread::new(&plan.folder);
     let name = format!("off-{}", std::process::id());
     let mut jail = start(&plan);

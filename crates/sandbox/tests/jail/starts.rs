@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use sandbox::{Isolation, Step, Users, Wanted};
+use sandbox::{Isolation, JailUsers, StartStep, WantedUsers};
 
 use crate::world::{COUNT, FIRST, World, is_root, program, public, start, users};
 
@@ -54,10 +54,10 @@ fn a_server_that_is_root_runs_no_agent_as_root() {
         return;
     }
     let world = World::new();
-    for wanted in [Wanted::One(0), Wanted::Range { first: 0, count: 10 }, Wanted::Own] {
-        let users = Users::new(program(), wanted, 64);
+    for wanted in [WantedUsers::One(0), WantedUsers::Range { first: 0, count: 10 }, WantedUsers::Own] {
+        let users = JailUsers::new(program(), wanted, 64);
         let fault = sandbox::start(&program(), &world.plan("a"), &users).err().unwrap();
-        assert_eq!(fault.step, Step::User, "{fault}");
+        assert_eq!(fault.step, StartStep::User, "{fault}");
     }
 }
 
@@ -112,12 +112,13 @@ fn a_probe_finds_a_host_that_can_and_one_that_cannot() {
 fn faults_name_the_step() {
     let world = World::new();
     let plan = world.plan("a");
-    let step = |program: &str, plan: &sandbox::Plan| {
+    let step = |program: &str, plan: &sandbox::JailPlan| {
         sandbox::start(program.as_ref(), plan, &users()).err().map(|fault| (fault.step, fault.errno))
     };
-    assert_eq!(step("relative", &plan), Some((Step::Plan, None)));
-    assert_eq!(step("/nowhere", &plan), Some((Step::Spawn, Some(2))));
-    assert_eq!(step("/bin/true", &plan).map(|(step, _)| step), Some(Step::Ready));
-    let gone = sandbox::Plan { folder: world.place.path().join("gone"), isolation: Isolation::Off, ..plan };
-    assert_eq!(step("/bin/true", &gone), Some((Step::Folder, Some(2))));
+    assert_eq!(step("relative", &plan), Some((StartStep::Plan, None)));
+    assert_eq!(step("/nowhere", &plan), Some((StartStep::Spawn, Some(2))));
+    assert_eq!(step("/bin/true", &plan).map(|(step, _)| step), Some(StartStep::Ready));
+    let gone =
+        sandbox::JailPlan { folder: world.place.path().join("gone"), isolation: Isolation::Off, ..plan };
+    assert_eq!(step("/bin/true", &gone), Some((StartStep::Folder, Some(2))));
 }

@@ -6,14 +6,14 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use sandbox::{Folders, Users, Wanted};
+use sandbox::{JailUsers, SessionFolders, WantedUsers};
 
 use crate::world::{Answer, FIRST, Inmate, World, holding, is_root, program, public, start};
 
 /// Another range than that of the other tests, and for each `place` another: whoever starts with it finds
 /// files that are not its own.
-fn others(place: u32, count: u32) -> Users {
-    Users::new(program(), Wanted::Range { first: other(place), count }, 64)
+fn others(place: u32, count: u32) -> JailUsers {
+    JailUsers::new(program(), WantedUsers::Range { first: other(place), count }, 64)
 }
 
 fn other(place: u32) -> u32 {
@@ -58,14 +58,14 @@ fn two_servers_of_one_range_share_no_user_and_a_killed_one_leaves_its_free() {
     let theirs = fs::metadata(format!("/proc/{outer}")).unwrap().uid();
     let ours = || {
         let world = World::new();
-        let users = Users::new(program.clone(), Wanted::DEFAULT, 64);
+        let users = JailUsers::new(program.clone(), WantedUsers::DEFAULT, 64);
         user(&Inmate::new(sandbox::start(&program, &world.plan(name), &users).unwrap()))
     };
     assert_ne!(ours(), theirs);
     server.kill().unwrap();
     server.wait().unwrap();
     // Waits for the end of what it left.
-    Folders::new(root, crate::world::users()).remove(name).unwrap();
+    SessionFolders::new(root, crate::world::users()).remove(name).unwrap();
     assert_eq!(ours(), theirs);
 }
 
@@ -80,8 +80,10 @@ fn files_of_a_range_that_the_settings_no_longer_name_go_to_the_new_user() {
     assert_eq!(before.bash("mkdir d; echo kept > d/f; chmod 600 d/f; chmod 700 d").code, Some(0));
     before.jail.end();
     // Another range, then one user for all, then a range again: each restart has but the last of them.
-    for wanted in [Wanted::Range { first: other(5), count: 64 }, Wanted::One(65_534), Wanted::DEFAULT] {
-        let users = Users::new(program(), wanted, 64);
+    for wanted in
+        [WantedUsers::Range { first: other(5), count: 64 }, WantedUsers::One(65_534), WantedUsers::DEFAULT]
+    {
+        let users = JailUsers::new(program(), wanted, 64);
         let mut jail = Inmate::new(sandbox::start(&program(), &plan, &users).unwrap());
         let own = user(&jail);
         assert_eq!(jail.bash("cat d/f; echo x > d/x && rm d/x"), Answer::new(0, "kept"), "{wanted:?}");
@@ -286,5 +288,5 @@ fn a_folder_of_an_earlier_version_goes_on() {
     jail.jail.end();
     world.folders.remove("a").unwrap();
     assert_eq!(world.folders.list().unwrap(), []);
-    assert_eq!(Folders::new(folder, world.users.clone()).list().unwrap(), []);
+    assert_eq!(SessionFolders::new(folder, world.users.clone()).list().unwrap(), []);
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use sandbox::{Fault, Folders, Isolation, Jail, Limits, Plan, Users, Wanted};
+use sandbox::{Isolation, Jail, JailFault, JailLimits, JailPlan, JailUsers, SessionFolders, WantedUsers};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -18,33 +18,33 @@ pub(crate) const COUNT: u32 = 4_096;
 
 /// One server's, as all tests of this process are. Those that are not root look into what jails wrote, so
 /// their jails are nobody else.
-pub(crate) fn users() -> Users {
-    static USERS: OnceLock<Users> = OnceLock::new();
-    let range = Wanted::Range { first: FIRST, count: COUNT };
-    let wanted = if is_root() { range } else { Wanted::Own };
-    USERS.get_or_init(|| Users::new(program(), wanted, 64)).clone()
+pub(crate) fn users() -> JailUsers {
+    static USERS: OnceLock<JailUsers> = OnceLock::new();
+    let range = WantedUsers::Range { first: FIRST, count: COUNT };
+    let wanted = if is_root() { range } else { WantedUsers::Own };
+    USERS.get_or_init(|| JailUsers::new(program(), wanted, 64)).clone()
 }
 
 /// A server's data directory: private, and gone at the end.
 pub(crate) struct World {
     pub(crate) place: TempDir,
-    pub(crate) folders: Folders,
-    pub(crate) users: Users,
+    pub(crate) folders: SessionFolders,
+    pub(crate) users: JailUsers,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
-        let folders = Folders::new(place.path().join("data/sandboxes"), users());
+        let folders = SessionFolders::new(place.path().join("data/sandboxes"), users());
         Self { place, folders, users: users() }
     }
 
-    pub(crate) fn plan(&self, name: &str) -> Plan {
+    pub(crate) fn plan(&self, name: &str) -> JailPlan {
         let folder = self.folders.make(name).unwrap();
-        Plan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: Limits::default() }
+        JailPlan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: JailLimits::default() }
     }
 
-    pub(crate) fn try_start(&self, plan: &Plan) -> Result<Inmate, Fault> {
+    pub(crate) fn try_start(&self, plan: &JailPlan) -> Result<Inmate, JailFault> {
         sandbox::start(&program(), plan, &self.users).map(Inmate::new)
     }
 
@@ -53,11 +53,11 @@ impl World {
     }
 }
 
-pub(crate) fn try_start(plan: &Plan) -> Result<Inmate, Fault> {
+pub(crate) fn try_start(plan: &JailPlan) -> Result<Inmate, JailFault> {
     sandbox::start(&program(), plan, &users()).map(Inmate::new)
 }
 
-pub(crate) fn start(plan: &Plan) -> Inmate {
+pub(crate) fn start(plan: &JailPlan) -> Inmate {
     try_start(plan).unwrap()
 }
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
-use sandbox::{Folders, Inside, Isolation, Limits, Plan, Users, Wanted};
+use sandbox::{InsideJail, Isolation, JailLimits, JailPlan, JailUsers, SessionFolders, WantedUsers};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         ["hold", root, script] => hold(root, script, "held"),
         ["hold", root, script, name] => hold(root, script, name),
         ["remove", root, name] => {
-            Folders::new(PathBuf::from(root), users()).remove(name).unwrap();
+            SessionFolders::new(PathBuf::from(root), users()).remove(name).unwrap();
             ExitCode::SUCCESS
         }
         ["start-without-namespaces", root] => {
@@ -65,11 +65,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn users() -> Users {
-    Users::new("/proc/self/exe".into(), Wanted::DEFAULT, 64)
+fn users() -> JailUsers {
+    JailUsers::new("/proc/self/exe".into(), WantedUsers::DEFAULT, 64)
 }
 
-fn serve(inside: Inside) -> ExitCode {
+fn serve(inside: InsideJail) -> ExitCode {
     let mut socket = inside.socket.try_clone().unwrap();
     for line in BufReader::new(inside.socket).lines() {
         let Ok(line) = line else { break };
@@ -113,9 +113,10 @@ fn run(words: &[String]) -> Answer {
 /// Starts a jail, leaves one script running in it, makes what serves it hang, says so in a line, and waits
 /// to be killed.
 fn hold(root: &str, script: &str, name: &str) -> ExitCode {
-    let folders = Folders::new(PathBuf::from(root), users());
+    let folders = SessionFolders::new(PathBuf::from(root), users());
     let folder = folders.make(name).unwrap();
-    let plan = Plan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: Limits::default() };
+    let plan =
+        JailPlan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: JailLimits::default() };
     let jail = sandbox::start("/proc/self/exe".as_ref(), &plan, &users()).unwrap();
     let mut socket = jail.socket().unwrap();
     let ask = Ask::Leave { words: ["/bin/bash", "-c", script].map(str::to_owned).to_vec() };
@@ -129,9 +130,10 @@ fn hold(root: &str, script: &str, name: &str) -> ExitCode {
 
 /// Starts a jail, runs one script in it and prints what it said; or the fault, with exit code 9.
 fn start(root: &str, script: &str, name: &str) -> ExitCode {
-    let folders = Folders::new(PathBuf::from(root), users());
+    let folders = SessionFolders::new(PathBuf::from(root), users());
     let folder = folders.make(name).unwrap();
-    let plan = Plan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: Limits::default() };
+    let plan =
+        JailPlan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: JailLimits::default() };
     match sandbox::start("/proc/self/exe".as_ref(), &plan, &users()) {
         Ok(jail) => {
             let mut socket = jail.socket().unwrap();

@@ -5,9 +5,9 @@
 //! tests of this folder are for.
 
 use protocol::{
-    id::{Id, Kind},
+    id::{Id, IdKind},
     limits,
-    tool::Builtin,
+    tool::BuiltinName,
 };
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
@@ -30,25 +30,25 @@ const HOST: &str = r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A
 
 /// The shape of a whole body.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
+pub(crate) struct BodyShape {
     /// Its name among the schemas of the document.
     pub(crate) name: &'static str,
     /// It, as a JSON Schema.
     pub(crate) schema: fn() -> Value,
 }
 
-impl Shape {
+impl BodyShape {
     /// The shape of this name.
     pub(crate) const fn new(name: &'static str, schema: fn() -> Value) -> Self {
         Self { name, schema }
     }
 }
 
-pub(crate) const AGENT_CREATE: Shape = Shape::new("AgentCreateParams", agent_create);
-pub(crate) const AGENT_UPDATE: Shape = Shape::new("AgentUpdateParams", agent_update);
-pub(crate) const SESSION_CREATE: Shape = Shape::new("SessionCreateParams", session_create);
-pub(crate) const SESSION_UPDATE: Shape = Shape::new("SessionUpdateParams", session_update);
-pub(crate) const EVENTS_SEND: Shape = Shape::new("EventsSendParams", events_send);
+pub(crate) const AGENT_CREATE: BodyShape = BodyShape::new("AgentCreateParams", agent_create);
+pub(crate) const AGENT_UPDATE: BodyShape = BodyShape::new("AgentUpdateParams", agent_update);
+pub(crate) const SESSION_CREATE: BodyShape = BodyShape::new("SessionCreateParams", session_create);
+pub(crate) const SESSION_UPDATE: BodyShape = BodyShape::new("SessionUpdateParams", session_update);
+pub(crate) const EVENTS_SEND: BodyShape = BodyShape::new("EventsSendParams", events_send);
 
 /// Every shape that bodies have in common, by its name.
 pub(super) fn shared() -> Vec<(&'static str, Value)> {
@@ -76,12 +76,12 @@ fn events_send() -> Value {
 }
 
 /// The id of one `K`, as Heddle writes it. It reads other spellings as well.
-fn id<K: Kind>() -> Value {
+fn id<K: IdKind>() -> Value {
     Id::<K>::json_schema(&mut SchemaGenerator::default()).to_value()
 }
 
 /// What creating and changing an agent take alike.
-fn agent_rest() -> Vec<shape::Field> {
+fn agent_rest() -> Vec<shape::ShapeField> {
     vec![
         optional("description", text(0, limits::DESCRIPTION_CHARS)),
         optional("system", text(0, limits::SYSTEM_CHARS)),
@@ -163,7 +163,7 @@ fn agent_id() -> Value {
 
 fn custom_tool() -> Value {
     let mut name = like(text(1, limits::TOOL_NAME_CHARS), "^[A-Za-z0-9_-]+$", &["look_up", "send-mail"]);
-    name["not"] = json!({"anyOf": [{"enum": Builtin::NAMES}, {"pattern": "^(mcp|ant)__"}]});
+    name["not"] = json!({"anyOf": [{"enum": BuiltinName::NAMES}, {"pattern": "^(mcp|ant)__"}]});
     tagged(
         "custom",
         [
@@ -191,7 +191,7 @@ fn input_schema() -> Value {
 }
 
 fn toolset() -> Value {
-    let config = |tool: &Builtin| {
+    let config = |tool: &BuiltinName| {
         let switches = [optional("enabled", boolean()), optional("permission_policy", named("PolicyParams"))];
         let name = [required("name", constant(tool.name())), optional("type", constant(tool.name()))];
         let plain = name.into_iter().chain(switches);
@@ -201,7 +201,7 @@ fn toolset() -> Value {
         "agent_toolset_20260401",
         [
             optional("default_config", named("ToolDefaultParams")),
-            optional("configs", list(0, limits::TOOLS, either(Builtin::ALL.iter().flat_map(config)))),
+            optional("configs", list(0, limits::TOOLS, either(BuiltinName::ALL.iter().flat_map(config)))),
         ],
     )
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::shape::named;
 use crate::{
-    operation::{Body, Face, Good, Method, Operation},
+    operation::{Face, GoodAnswer, Method, Operation, OperationBody},
     routes::{self, own},
 };
 
@@ -87,16 +87,16 @@ fn served(operation: &Operation) -> Value {
         "summary": sentence(operation.summary),
     });
     let mut parameters = of_path(operation.path);
-    parameters.extend(operation.query.iter().map(super::queries::Parameter::written));
+    parameters.extend(operation.query.iter().map(super::queries::QueryParameter::written));
     parameters.push(parameter("beta"));
-    if matches!(operation.answer, Good::Stream) {
+    if matches!(operation.answer, GoodAnswer::Stream) {
         parameters.push(parameter("last-event-id"));
     }
     parameters.push(parameter("workspace"));
     written["parameters"] = json!(parameters);
-    if let Body::Needed(shape) | Body::Welcome(shape) = operation.body {
+    if let OperationBody::Needed(shape) | OperationBody::Welcome(shape) = operation.body {
         written["requestBody"] = json!({
-            "required": matches!(operation.body, Body::Needed(_)),
+            "required": matches!(operation.body, OperationBody::Needed(_)),
             "content": {"application/json": {"schema": named(shape.name)}},
         });
     }
@@ -133,7 +133,7 @@ fn not_built(operation: &Operation) -> Value {
     })
 }
 
-fn own_door(door: &own::Door) -> Value {
+fn own_door(door: &own::OwnRoute) -> Value {
     let content = match door.kind {
         "application/json" => json!({"application/json": {"schema": {"type": "object"}}}),
         kind => json!({kind: {"schema": {"type": "string"}}}),
@@ -161,24 +161,24 @@ fn own_door(door: &own::Door) -> Value {
     written
 }
 
-fn good(answer: Good) -> Option<Value> {
+fn good(answer: GoodAnswer) -> Option<Value> {
     let (about, schema) = match answer {
-        Good::One(of) => ("As it is now.", named(&(of.name)())),
-        Good::Page(of) => ("One page.", named(&format!("{}Page", (of.name)()))),
-        Good::Sent => {
+        GoodAnswer::One(of) => ("As it is now.", named(&(of.name)())),
+        GoodAnswer::Page(of) => ("One page.", named(&format!("{}Page", (of.name)()))),
+        GoodAnswer::Sent => {
             let data = json!({"type": "array", "items": named("Event")});
             (
                 "The events as they were taken.",
                 json!({"type": "object", "properties": {"data": data}, "required": ["data"]}),
             )
         }
-        Good::Gone(tag) => {
+        GoodAnswer::Gone(tag) => {
             let properties = json!({"id": {"type": "string"}, "type": {"type": "string", "const": tag}});
             ("What is gone.", json!({"type": "object", "properties": properties, "required": ["id", "type"]}))
         }
-        Good::Object => ("The request's body, as the provider was sent it.", json!({"type": "object"})),
-        Good::Stream => return Some(stream()),
-        Good::Nothing => return None,
+        GoodAnswer::Object => ("The request's body, as the provider was sent it.", json!({"type": "object"})),
+        GoodAnswer::Stream => return Some(stream()),
+        GoodAnswer::Nothing => return None,
     };
     Some(json!({
         "description": about,

@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 
 /// One query parameter.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Parameter {
+pub(crate) struct QueryParameter {
     /// Its name; that of a list ends in `[]`.
     pub(crate) name: &'static str,
     /// What it may say.
-    pub(crate) form: Form,
+    pub(crate) form: ParameterForm,
     about: &'static str,
 }
 
 /// What a parameter may say.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Form {
+pub(crate) enum ParameterForm {
     /// How many items a page has; 0 is the default.
     Limit(PageSize),
     /// Any text.
@@ -37,48 +37,58 @@ pub(crate) enum Form {
     Event,
 }
 
-pub(crate) const fn parameter(name: &'static str, form: Form, about: &'static str) -> Parameter {
-    Parameter { name, form, about }
+pub(crate) const fn parameter(
+    name: &'static str,
+    form: ParameterForm,
+    about: &'static str,
+) -> QueryParameter {
+    QueryParameter { name, form, about }
 }
 
-pub(crate) const PAGE: Parameter = parameter(
+pub(crate) const PAGE: QueryParameter = parameter(
     "page",
-    Form::Text,
+    ParameterForm::Text,
     "Where the page begins: `next_page` or `prev_page` of another one, as it came.",
 );
-pub(crate) const LIMIT: Parameter =
-    parameter("limit", Form::Limit(page::RESOURCES), "Items of a page; 0 is the default.");
-pub(crate) const LOG_LIMIT: Parameter =
-    parameter("limit", Form::Limit(page::LOGS), "Items of a page; 0 is the default.");
-pub(crate) const ARCHIVED: Parameter =
-    parameter("include_archived", Form::Flag, "Whether archived ones are listed too.");
-pub(crate) const ORDER: Parameter =
-    parameter("order", Form::Name(&["asc", "desc"]), "Which come first, by time.");
-pub(crate) const STATUSES: Parameter =
-    parameter("statuses[]", Form::Names(session::Status::NAMES, None), "Only those in one of these states.");
-pub(crate) const CREATED_GT: Parameter =
-    parameter("created_at[gt]", Form::Time, "Only those made after this.");
-pub(crate) const CREATED_GTE: Parameter =
-    parameter("created_at[gte]", Form::Time, "Only those made at this time or after it.");
-pub(crate) const CREATED_LT: Parameter =
-    parameter("created_at[lt]", Form::Time, "Only those made before this.");
-pub(crate) const CREATED_LTE: Parameter =
-    parameter("created_at[lte]", Form::Time, "Only those made at this time or before it.");
-pub(crate) const DELTAS: Parameter = parameter(
+pub(crate) const LIMIT: QueryParameter =
+    parameter("limit", ParameterForm::Limit(page::RESOURCES), "Items of a page; 0 is the default.");
+pub(crate) const LOG_LIMIT: QueryParameter =
+    parameter("limit", ParameterForm::Limit(page::LOGS), "Items of a page; 0 is the default.");
+pub(crate) const ARCHIVED: QueryParameter =
+    parameter("include_archived", ParameterForm::Flag, "Whether archived ones are listed too.");
+pub(crate) const ORDER: QueryParameter =
+    parameter("order", ParameterForm::Name(&["asc", "desc"]), "Which come first, by time.");
+pub(crate) const STATUSES: QueryParameter = parameter(
+    "statuses[]",
+    ParameterForm::Names(session::SessionStatus::NAMES, None),
+    "Only those in one of these states.",
+);
+pub(crate) const CREATED_GT: QueryParameter =
+    parameter("created_at[gt]", ParameterForm::Time, "Only those made after this.");
+pub(crate) const CREATED_GTE: QueryParameter =
+    parameter("created_at[gte]", ParameterForm::Time, "Only those made at this time or after it.");
+pub(crate) const CREATED_LT: QueryParameter =
+    parameter("created_at[lt]", ParameterForm::Time, "Only those made before this.");
+pub(crate) const CREATED_LTE: QueryParameter =
+    parameter("created_at[lte]", ParameterForm::Time, "Only those made at this time or before it.");
+pub(crate) const DELTAS: QueryParameter = parameter(
     "event_deltas[]",
-    Form::Names(&["agent.message", "agent.thinking"], Some(limits::EVENT_DELTAS)),
+    ParameterForm::Names(&["agent.message", "agent.thinking"], Some(limits::EVENT_DELTAS)),
     "Which events are shown while they are being made, as event_start and event_delta.",
 );
-pub(crate) const AFTER_EVENT: Parameter =
-    parameter("after_id", Form::Event, "Goes on behind this event; the header Last-Event-ID goes before it.");
+pub(crate) const AFTER_EVENT: QueryParameter = parameter(
+    "after_id",
+    ParameterForm::Event,
+    "Goes on behind this event; the header Last-Event-ID goes before it.",
+);
 
-impl Parameter {
+impl QueryParameter {
     /// The parameter as OpenAPI has it.
     pub(crate) fn written(&self) -> Value {
         let mut written = json!({
             "name": self.name, "in": "query", "description": self.about, "schema": self.form.schema(),
         });
-        if matches!(self.form, Form::Names(..)) {
+        if matches!(self.form, ParameterForm::Names(..)) {
             written["style"] = json!("form");
             written["explode"] = json!(true);
         }
@@ -86,7 +96,7 @@ impl Parameter {
     }
 }
 
-impl Form {
+impl ParameterForm {
     fn schema(self) -> Value {
         let generator = &mut SchemaGenerator::default();
         match self {

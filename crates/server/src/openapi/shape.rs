@@ -15,37 +15,37 @@ enum Presence {
 
 /// One field of an object.
 #[derive(Debug, Clone)]
-pub(crate) struct Field(Presence, &'static str, Value);
+pub(crate) struct ShapeField(Presence, &'static str, Value);
 
 /// A field that must be there.
-pub(crate) fn required(name: &'static str, shape: Value) -> Field {
-    Field(Presence::Required, name, shape)
+pub(crate) fn required(name: &'static str, shape: Value) -> ShapeField {
+    ShapeField(Presence::Required, name, shape)
 }
 
 /// A field that may be left out or null.
-pub(crate) fn optional(name: &'static str, shape: Value) -> Field {
-    Field(Presence::Optional, name, shape)
+pub(crate) fn optional(name: &'static str, shape: Value) -> ShapeField {
+    ShapeField(Presence::Optional, name, shape)
 }
 
 /// A field that may be left out and is never null.
-pub(crate) fn kept(name: &'static str, shape: Value) -> Field {
-    Field(Presence::Kept, name, shape)
+pub(crate) fn kept(name: &'static str, shape: Value) -> ShapeField {
+    ShapeField(Presence::Kept, name, shape)
 }
 
 /// The owner's own notes.
-pub(crate) fn metadata() -> Field {
+pub(crate) fn metadata() -> ShapeField {
     optional("metadata", named("MetadataParams"))
 }
 
 /// A change of the owner's own notes.
-pub(crate) fn metadata_patch() -> Field {
+pub(crate) fn metadata_patch() -> ShapeField {
     optional("metadata", named("MetadataPatchParams"))
 }
 
 /// An object of these fields and no others.
-pub(crate) fn object(fields: impl IntoIterator<Item = Field>) -> Value {
+pub(crate) fn object(fields: impl IntoIterator<Item = ShapeField>) -> Value {
     let (mut properties, mut names) = (Map::new(), Vec::new());
-    for Field(presence, name, shape) in fields {
+    for ShapeField(presence, name, shape) in fields {
         let shape = match presence {
             Presence::Required | Presence::Kept => shape,
             Presence::Optional => or_null(shape),
@@ -64,7 +64,7 @@ pub(crate) fn object(fields: impl IntoIterator<Item = Field>) -> Value {
 }
 
 /// An object of these fields that says its kind in `type`.
-pub(crate) fn tagged(tag: &str, fields: impl IntoIterator<Item = Field>) -> Value {
+pub(crate) fn tagged(tag: &str, fields: impl IntoIterator<Item = ShapeField>) -> Value {
     object(std::iter::once(required("type", constant(tag))).chain(fields))
 }
 

@@ -11,9 +11,9 @@ use protocol::parse;
 use serde_json::{Value, json};
 
 use crate::{
-    operation::{Method, Scope},
+    operation::{KeyScope, Method},
     routes::operations,
-    testing::{House, asked, contract, described, id, message},
+    testing::{TestServer, asked, contract, described, id, message},
 };
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -30,7 +30,7 @@ fn built() -> Vec<(String, &'static str, &'static Value)> {
 
 #[tokio::test]
 async fn a_path_takes_the_methods_that_the_document_has_and_no_others() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for (path, operations) in described::whole()["paths"].as_object().expect("paths") {
         for method in METHODS {
             let place = path.replace(['{', '}'], "");
@@ -55,7 +55,7 @@ fn every_operation_has_a_name_a_method_and_a_path_of_its_own() {
 fn who_may_only_read_may_ask_for_all_that_changes_nothing() {
     for operation in operations() {
         let reads = operation.method == Method::Get;
-        assert_eq!(operation.scope == Scope::Read, reads, "{}", operation.name);
+        assert_eq!(operation.scope == KeyScope::Read, reads, "{}", operation.name);
     }
 }
 
@@ -130,7 +130,7 @@ fn the_document_in_docs_is_the_one_that_is_served() {
 
 #[tokio::test]
 async fn the_document_is_had_without_a_key_and_not_sent_twice() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let asked = |tag: &str| {
         let request = Request::get("/openapi.json").header("if-none-match", tag);
         house.raw(request.body(Body::empty()).expect("a request"))
@@ -158,7 +158,7 @@ fn the_known_models_are_those_of_the_contract() {
 }
 
 /// A house with a session, and the path of an operation in it.
-async fn furnished(house: &House, path: &str) -> String {
+async fn furnished(house: &TestServer, path: &str) -> String {
     let session = house.session(&[message("hi")]).await;
     house.settled(&format!("/v1/sessions/{}", id(&session))).await;
     let thread = id(&house.get(&format!("/v1/sessions/{}/threads", id(&session))).await.ok()["data"][0]);
@@ -178,7 +178,7 @@ fn parameters(operation: &'static Value) -> Vec<(&'static str, &'static Value)> 
 
 #[tokio::test]
 async fn an_endpoint_asks_for_the_parameters_of_the_document_and_the_contract_has_no_others() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let known = contract::whole()["operations"].as_array().expect("operations");
     for (method, path, operation) in built().into_iter().filter(|(_, path, _)| path.starts_with("/v1/")) {
         let name = operation["operationId"].as_str().expect("a name");
@@ -197,7 +197,7 @@ async fn an_endpoint_asks_for_the_parameters_of_the_document_and_the_contract_ha
 
 #[tokio::test]
 async fn each_parameter_has_the_bounds_that_the_document_says() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let mut tried = 0;
     for (method, path, operation) in built() {
         for (name, schema) in parameters(operation) {
@@ -217,7 +217,7 @@ async fn each_parameter_has_the_bounds_that_the_document_says() {
 
 #[tokio::test]
 async fn a_parameter_that_an_operation_does_not_have_is_refused_before_anything_is_done() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for (method, path, operation) in built() {
         let place = furnished(&house, path).await;
         let known: Vec<&str> =
@@ -245,7 +245,7 @@ async fn a_parameter_that_an_operation_does_not_have_is_refused_before_anything_
 }
 
 /// Values that a parameter may have and may not have.
-async fn values(house: &House, schema: &Value) -> Vec<(String, bool)> {
+async fn values(house: &TestServer, schema: &Value) -> Vec<(String, bool)> {
     let kind = schema["items"]["type"].as_str().or(schema["type"].as_str()).expect("a type");
     let names = schema["items"]["enum"].as_array().or(schema["enum"].as_array());
     let good = |values: &[&str]| values.iter().map(|it| ((*it).to_owned(), true)).collect::<Vec<_>>();

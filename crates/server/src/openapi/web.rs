@@ -1,10 +1,10 @@
 //! What limits the web tools, as a toolset's config takes it (`protocol::web` reads it).
 
-use protocol::{limits, tool::Builtin, web::PRIVATE};
+use protocol::{limits, tool::BuiltinName, web::PRIVATE};
 use serde_json::{Value, json};
 
 use super::shape::{
-    Field, either, like, list, null, object, one_of, optional, required, tagged, text, whole,
+    ShapeField, either, like, list, null, object, one_of, optional, required, tagged, text, whole,
 };
 
 /// Two labels or more.
@@ -17,13 +17,18 @@ const PATH: &str = r#"(/["%-+\-->@-\]_-{}~]*)?"#;
 
 /// The fields that limit `tool`, in each way in which they may stand together: hosts that may be reached, or
 /// hosts that may not. What is no web tool has one way, without any.
-pub(super) fn of(tool: Builtin) -> Vec<Vec<Field>> {
-    let (behind, more): (&str, fn() -> Vec<Field>) = match tool {
-        Builtin::Bash | Builtin::Edit | Builtin::Read | Builtin::Write | Builtin::Glob | Builtin::Grep => {
+pub(super) fn of(tool: BuiltinName) -> Vec<Vec<ShapeField>> {
+    let (behind, more): (&str, fn() -> Vec<ShapeField>) = match tool {
+        BuiltinName::Bash
+        | BuiltinName::Edit
+        | BuiltinName::Read
+        | BuiltinName::Write
+        | BuiltinName::Glob
+        | BuiltinName::Grep => {
             return vec![Vec::new()];
         }
-        Builtin::WebFetch => (SLASHES, fetch),
-        Builtin::WebSearch => (PATH, search),
+        BuiltinName::WebFetch => (SLASHES, fetch),
+        BuiltinName::WebSearch => (PATH, search),
     };
     let hosts = || list(1, limits::DOMAINS, host(behind));
     let ways = [("allowed_domains", "blocked_domains"), ("blocked_domains", "allowed_domains")];
@@ -33,12 +38,12 @@ pub(super) fn of(tool: Builtin) -> Vec<Vec<Field>> {
     .into()
 }
 
-fn fetch() -> Vec<Field> {
+fn fetch() -> Vec<ShapeField> {
     let tokens = optional("max_content_tokens", whole(1, i64::MAX as u64));
     vec![tokens, optional("url_sources", url_sources())]
 }
 
-fn search() -> Vec<Field> {
+fn search() -> Vec<ShapeField> {
     vec![optional("user_location", user_location())]
 }
 

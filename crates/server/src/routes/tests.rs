@@ -8,20 +8,20 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use bytes::Bytes;
-use protocol::{Stamp, WorkspaceId, limits};
+use protocol::{Timestamp, WorkspaceId, limits};
 use serde_json::{Value, json};
 
 use super::operations;
 use crate::{
     keys,
-    operation::{Face, Good, Operation, Run, get, post},
-    testing::{House, KEY, contract, id, message, routes},
+    operation::{Face, GoodAnswer, Operation, RunOperation, get, post},
+    testing::{KEY, TestServer, contract, id, message, routes},
 };
 
 const WORKSPACE: &str = "wrkspc_1111111111111111111112";
 
 async fn asked(
-    house: &House,
+    house: &TestServer,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
@@ -53,7 +53,7 @@ fn every_operation_of_the_contract_is_served_or_says_that_it_is_not() {
 
 #[tokio::test]
 async fn every_operation_wants_a_key() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for Operation { method, path, name, .. } in operations() {
         for headers in [vec![], vec![("x-api-key", "wrong")], vec![("authorization", "Basic eA==")]] {
             let (status, _, body) = asked(&house, method.as_str(), &placed(path), &headers).await;
@@ -64,7 +64,7 @@ async fn every_operation_wants_a_key() {
 
 #[tokio::test]
 async fn every_operation_that_is_served_is_behind_its_door() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for Operation { method, path, name, .. } in operations().filter(|operation| operation.is_served()) {
         let (status, ..) = asked(&house, method.as_str(), &placed(path), &[("x-api-key", KEY)]).await;
         assert!([200, 400, 404].contains(&status.as_u16()), "{name}: {status}");
@@ -73,12 +73,12 @@ async fn every_operation_that_is_served_is_behind_its_door() {
 
 #[tokio::test]
 async fn what_is_not_built_says_so_and_is_not_to_be_retried() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for Operation { method, path, name: operation, run, .. } in operations() {
         let of_google = match run {
-            Run::Served(_) => continue,
-            Run::NotBuilt => false,
-            Run::OfGoogle => true,
+            RunOperation::Served(_) => continue,
+            RunOperation::NotBuilt => false,
+            RunOperation::OfGoogle => true,
         };
         let (status, headers, body) =
             asked(&house, method.as_str(), &placed(path), &[("x-api-key", KEY)]).await;
@@ -102,7 +102,7 @@ async fn what_is_not_built_says_so_and_is_not_to_be_retried() {
 
 #[tokio::test]
 async fn an_unknown_path_is_404_and_a_wrong_method_405_even_without_a_key() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for (method, path, status, kind_of) in [
         ("GET", "/v1/nothing", 404, "not_found_error"),
         ("GET", "/nothing", 404, "not_found_error"),
@@ -120,7 +120,7 @@ async fn an_unknown_path_is_404_and_a_wrong_method_405_even_without_a_key() {
 
 #[tokio::test]
 async fn a_key_is_taken_from_either_header_and_no_version_or_beta_is_asked_for() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let (bearer, lower) = (format!("Bearer {KEY}"), format!("bearer {KEY}"));
     for headers in [
         vec![("x-api-key", KEY)],
@@ -136,19 +136,19 @@ async fn a_key_is_taken_from_either_header_and_no_version_or_beta_is_asked_for()
 
 #[tokio::test]
 async fn a_kept_key_opens_until_the_moment_it_is_revoked() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let (store, workspace) = (house.engine().store(), WorkspaceId::from_bits(1));
     let (key, secret) =
-        keys::create(store, workspace, "k", Stamp::from_micros(1), [9; 48]).await.expect("a key");
+        keys::create(store, workspace, "k", Timestamp::from_micros(1), [9; 48]).await.expect("a key");
     let headers = [("x-api-key", secret.expose())];
     assert_eq!(asked(&house, "GET", "/v1/agents", &headers).await.0, 200);
-    keys::revoke(store, workspace, key.id, Stamp::from_micros(2)).await.expect("revoked");
+    keys::revoke(store, workspace, key.id, Timestamp::from_micros(2)).await.expect("revoked");
     assert_eq!(asked(&house, "GET", "/v1/agents", &headers).await.0, 401);
 }
 
 #[tokio::test]
 async fn a_malformed_workspace_is_400_and_another_404_and_the_own_one_is_fine() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for (workspace, status, kind_of) in [
         (WORKSPACE, 200, Value::Null),
         ("wrkspc_1111111111111111111113", 404, json!("not_found_error")),
@@ -177,7 +177,7 @@ async fn a_malformed_workspace_is_400_and_another_404_and_the_own_one_is_fine() 
 
 #[tokio::test]
 async fn every_answer_carries_its_request_organization_and_workspace() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let mut requests = BTreeSet::new();
     for (method, path) in
         [("GET", "/v1/agents"), ("GET", "/v1/nothing"), ("PUT", "/v1/agents"), ("GET", "/healthz")]
@@ -196,7 +196,7 @@ async fn every_answer_carries_its_request_organization_and_workspace() {
 
 #[tokio::test]
 async fn the_checks_come_in_their_order() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let post = |key: bool, path: &str, body: Vec<u8>| {
         let mut request = Request::post(path);
         if key {
@@ -227,7 +227,7 @@ fn message_body() -> Vec<u8> {
 
 #[tokio::test]
 async fn an_unknown_field_is_refused_by_its_path() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let body = json!({"name": "n", "model": {"id": "test-1", "temperature": 1}});
     let told = house.post("/v1/agents", &body).await;
     told.refused(400, "invalid_request_error", "model.temperature: unknown field");
@@ -237,7 +237,7 @@ async fn an_unknown_field_is_refused_by_its_path() {
 
 #[tokio::test]
 async fn a_list_reads_the_queries_of_every_client() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for _ in 0..5 {
         house.agent().await;
     }
@@ -255,7 +255,7 @@ async fn a_list_reads_the_queries_of_every_client() {
 
 #[tokio::test]
 async fn a_retried_post_gets_the_first_answer() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let body = json!({"name": "n", "model": "test-1"});
     let retry = [("x-stainless-retry-count", "1")];
     let first = house.post_with("/v1/agents", &body, &[("x-stainless-retry-count", "0")]).await;
@@ -271,7 +271,7 @@ async fn a_retried_post_gets_the_first_answer() {
 
 #[tokio::test]
 async fn a_retried_post_that_failed_is_tried_again() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let body = json!({"name": "taken"});
     let made = house.post("/v1/environments", &body).await.ok();
     house.post("/v1/environments", &body).await.refused(409, "conflict_error", "name: ");
@@ -284,21 +284,21 @@ async fn a_change_goes_on_when_its_client_goes_away() {
     type Sign = tokio::sync::oneshot::Sender<()>;
     type Signs = (Sign, tokio::sync::oneshot::Receiver<()>, Sign);
     static STEPS: std::sync::Mutex<Option<Signs>> = std::sync::Mutex::new(None);
-    const SLOW: &Operation = &post("/slow", "slow", "").gives(Good::Object, |_| {
+    const SLOW: &Operation = &post("/slow", "slow", "").gives(GoodAnswer::Object, |_| {
         let steps = STEPS.lock().expect("a lock").take().expect("one call");
         Box::pin(async move {
             let (began, gone, ended) = steps;
             began.send(()).expect("somebody waits");
             gone.await.expect("a sign");
             ended.send(()).expect("somebody waits");
-            crate::answer::Answer::json(&json!({}))
+            crate::answer::ApiAnswer::json(&json!({}))
         })
     });
     let (began, begun) = tokio::sync::oneshot::channel();
     let (go, gone) = tokio::sync::oneshot::channel();
     let (ended, end) = tokio::sync::oneshot::channel();
     *STEPS.lock().expect("a lock") = Some((began, gone, ended));
-    let house = House::with(routes([SLOW])).await;
+    let house = TestServer::with(routes([SLOW])).await;
     let told = house.post("/slow", &Value::Null);
     tokio::select! {
         _ = told => panic!("it answered too early"),
@@ -311,10 +311,10 @@ async fn a_change_goes_on_when_its_client_goes_away() {
 #[tokio::test]
 async fn a_panic_is_a_500_and_no_more_than_that() {
     const READ: &Operation =
-        &get("/boom", "boom", "").gives(Good::Object, |_| Box::pin(async { panic!("boom") }));
+        &get("/boom", "boom", "").gives(GoodAnswer::Object, |_| Box::pin(async { panic!("boom") }));
     const CHANGE: &Operation =
-        &post("/boom", "boom", "").gives(Good::Object, |_| Box::pin(async { panic!("boom") }));
-    let house = House::with(routes([READ, CHANGE])).await;
+        &post("/boom", "boom", "").gives(GoodAnswer::Object, |_| Box::pin(async { panic!("boom") }));
+    let house = TestServer::with(routes([READ, CHANGE])).await;
     house.get("/boom").await.refused(500, "api_error", "the server failed");
     house.post("/boom", &Value::Null).await.refused(500, "api_error", "the server failed");
 }

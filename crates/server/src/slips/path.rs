@@ -2,7 +2,7 @@
 
 use protocol::{near, parse};
 
-use crate::{error::Problem, operation::Face, routes::operations};
+use crate::{error::ApiProblem, operation::Face, routes::operations};
 
 /// What a Messages API or a chat server has, and this server has not.
 const MODEL_PATHS: [&str; 6] =
@@ -18,8 +18,8 @@ const CALLED: [(&str, &str); 2] = [("/stream", "/events/stream"), ("/messages", 
 const QODER: &str = "/api/v1/cloud";
 
 /// No such path, and what is meant by it.
-pub(crate) fn unknown(path: &str) -> Problem {
-    Problem::missing(told(path))
+pub(crate) fn unknown(path: &str) -> ApiProblem {
+    ApiProblem::missing(told(path))
 }
 
 /// What a client is told of a path that leads nowhere.

@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     keys,
-    testing::{House, KEY},
+    testing::{KEY, TestServer},
 };
 
 /// One slip: what is asked, with which key, and what the answer is to say.
@@ -144,7 +144,7 @@ fn paths() -> Vec<Slip> {
 
 #[tokio::test]
 async fn each_slip_is_answered_with_what_to_change() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for Slip { what, method, path, key, body, status, says } in slips().into_iter().chain(paths()) {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(key) = key {
@@ -169,8 +169,8 @@ async fn each_slip_is_answered_with_what_to_change() {
 
 #[tokio::test]
 async fn a_key_sent_wrong_is_told_how_and_is_not_repeated() {
-    let house = House::open().await;
-    let (_, secret) = keys::make("k", protocol::Stamp::from_micros(1), [7; 48]);
+    let house = TestServer::open().await;
+    let (_, secret) = keys::make("k", protocol::Timestamp::from_micros(1), [7; 48]);
     let whole = secret.expose();
     let (cut, mistyped) = (&whole[..whole.len() - 9], whole.replacen("hdl_", "hdl_0", 1));
     let twice = format!("Bearer {whole}");
@@ -215,7 +215,7 @@ async fn a_key_sent_wrong_is_told_how_and_is_not_repeated() {
 
 #[tokio::test]
 async fn a_client_that_speaks_tls_is_told_over_its_socket() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -21,11 +21,11 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use engine::{Clock, Dice, Engine, Parts, Tree};
+use engine::{Clock, Engine, EngineParts, EntropySource, ThreadLimits};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use protocol::{
-    Stamp, WorkspaceId, limits,
+    Timestamp, WorkspaceId, limits,
     routes::{Route, Routes},
 };
 use serde_json::{Value, json};
@@ -33,9 +33,9 @@ use store::Store;
 use tower::ServiceExt;
 
 use crate::{
-    Door, Settings, keys,
+    AppState, Settings, keys,
     operation::Operation,
-    revoked::{KeyWatch, Streaming},
+    revoked::{KeyWatch, StreamingKeys},
     router::{self, furnished},
 };
 
@@ -46,42 +46,42 @@ pub(crate) const TIME: &str = "a time";
 pub(crate) const KEY: &str = "hdl_test";
 
 /// The house.
-pub(crate) struct House {
+pub(crate) struct TestServer {
     router: Router,
     engine: Engine,
-    door: Arc<Door>,
+    door: Arc<AppState>,
     made: AtomicU64,
 }
 
 /// A router of these operations alone.
-pub(crate) fn routes(operations: impl IntoIterator<Item = &'static Operation>) -> Router<Arc<Door>> {
+pub(crate) fn routes(operations: impl IntoIterator<Item = &'static Operation>) -> Router<Arc<AppState>> {
     router::of(operations)
 }
 
-impl House {
+impl TestServer {
     pub(crate) async fn open() -> Self {
         Self::with(router::all()).await
     }
 
     /// A house with other routes.
-    pub(crate) async fn with(routes: Router<Arc<Door>>) -> Self {
-        Self::built(routes, Tree::default()).await
+    pub(crate) async fn with(routes: Router<Arc<AppState>>) -> Self {
+        Self::built(routes, ThreadLimits::default()).await
     }
 
     /// A house in which threads may lie two levels deep.
     pub(crate) async fn deep() -> Self {
-        Self::built(router::all(), Tree { max_depth: 2, ..Tree::default() }).await
+        Self::built(router::all(), ThreadLimits { max_depth: 2, ..ThreadLimits::default() }).await
     }
 
     /// A house whose clock runs as tokio's does.
     pub(crate) async fn still() -> Self {
-        let clock = Clock::from(Stamp::from_micros(1_700_000_000_000_000));
-        Self::under(router::all(), Tree::default(), clock, Store::memory(), 7).await
+        let clock = Clock::from(Timestamp::from_micros(1_700_000_000_000_000));
+        Self::under(router::all(), ThreadLimits::default(), clock, Store::memory(), 7).await
     }
 
     /// A house on this store.
     pub(crate) async fn on(store: Store) -> Self {
-        Self::under(router::all(), Tree::default(), Clock::wall(), store, 7).await
+        Self::under(router::all(), ThreadLimits::default(), Clock::wall(), store, 7).await
     }
 
     /// The next house on what this one leaves behind, as after the end of its process.
@@ -91,21 +91,27 @@ impl House {
         let lease = self.engine.store().claim("node", "killed", now, now.after(Duration::from_secs(30)));
         lease.await.expect("a lease that it left behind");
         let (store, dice) = (self.engine.store().clone(), self.engine.mint::<protocol::id::Event>().bits());
-        Self::under(router::all(), Tree::default(), Clock::wall(), store, dice).await
+        Self::under(router::all(), ThreadLimits::default(), Clock::wall(), store, dice).await
     }
 
-    async fn built(routes: Router<Arc<Door>>, tree: Tree) -> Self {
+    async fn built(routes: Router<Arc<AppState>>, tree: ThreadLimits) -> Self {
         Self::under(routes, tree, Clock::wall(), Store::memory(), 7).await
     }
 
-    async fn under(routes: Router<Arc<Door>>, tree: Tree, clock: Clock, store: Store, dice: u128) -> Self {
-        let parts = Parts {
+    async fn under(
+        routes: Router<Arc<AppState>>,
+        tree: ThreadLimits,
+        clock: Clock,
+        store: Store,
+        dice: u128,
+    ) -> Self {
+        let parts = EngineParts {
             store,
-            oracle: Arc::new(script::Script),
-            hands: Arc::new(script::Echo),
+            oracle: Arc::new(script::ScriptedModel),
+            hands: Arc::new(script::EchoRunner),
             routes: Routes(vec![Route::script("test-*")]),
             clock,
-            dice: Dice::seeded(dice),
+            dice: EntropySource::seeded(dice),
             tree,
             cache_bytes: limits::SESSION_CACHE_BYTES,
         };
@@ -119,7 +125,7 @@ impl House {
             #[cfg(debug_assertions)]
             end: crate::End::new(|name| std::future::ready(name == "known")),
         };
-        let door = Door::new(engine.clone(), settings);
+        let door = AppState::new(engine.clone(), settings);
         let router = furnished(routes, Arc::clone(&door));
         Self { router, engine, door, made: AtomicU64::new(0) }
     }
@@ -134,7 +140,7 @@ impl House {
     }
 
     /// The keys that have streams open.
-    pub(crate) fn streaming(&self) -> &Streaming {
+    pub(crate) fn streaming(&self) -> &StreamingKeys {
         &self.door.streaming
     }
 
@@ -155,30 +161,35 @@ impl House {
         (parts.status, parts.headers, body.collect().await.expect("a body").to_bytes())
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Told {
+    pub(crate) async fn get(&self, path: &str) -> TestAnswer {
         self.send(Method::GET, path, &[], Body::empty()).await
     }
 
-    pub(crate) async fn get_with(&self, path: &str, name: &'static str, value: &str) -> Told {
+    pub(crate) async fn get_with(&self, path: &str, name: &'static str, value: &str) -> TestAnswer {
         self.send(Method::GET, path, &[(name, value)], Body::empty()).await
     }
 
     /// Posts `body`; null is no body at all.
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Told {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> TestAnswer {
         self.post_with(path, body, &[]).await
     }
 
-    pub(crate) async fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Told {
+    pub(crate) async fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> TestAnswer {
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         self.send(Method::POST, path, headers, body).await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Told {
+    pub(crate) async fn delete(&self, path: &str) -> TestAnswer {
         self.send(Method::DELETE, path, &[], Body::empty()).await
     }
 
     /// Posts these bytes.
-    pub(crate) async fn post_raw(&self, path: &str, body: impl Into<Body>, headers: &[(&str, &str)]) -> Told {
+    pub(crate) async fn post_raw(
+        &self,
+        path: &str,
+        body: impl Into<Body>,
+        headers: &[(&str, &str)],
+    ) -> TestAnswer {
         self.send(Method::POST, path, headers, body.into()).await
     }
 
@@ -188,7 +199,7 @@ impl House {
         path: &str,
         headers: &[(&str, &str)],
         body: Body,
-    ) -> Told {
+    ) -> TestAnswer {
         let mut request = Request::builder().method(method.clone()).uri(path).header("x-api-key", KEY);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -196,7 +207,7 @@ impl House {
         let (status, headers, body) = self.raw(request.body(body).expect("a request")).await;
         let body = String::from_utf8(body.to_vec()).expect("UTF-8");
         described::check(&method, path, status.as_u16(), &headers, &body);
-        Told { asked: (method, path.to_owned()), status, headers, body }
+        TestAnswer { asked: (method, path.to_owned()), status, headers, body }
     }
 
     /// A saved agent.
@@ -283,11 +294,11 @@ impl House {
     }
 
     /// Opens a stream.
-    pub(crate) async fn stream(&self, path: &str) -> Records {
+    pub(crate) async fn stream(&self, path: &str) -> TestStream {
         let request = Request::get(path).header("x-api-key", KEY).body(Body::empty()).expect("a request");
         let response = self.router.clone().oneshot(request).await.expect("an answer");
         assert_eq!(response.status(), 200, "{path}");
-        Records { body: response.into_body().into_data_stream(), read: String::new() }
+        TestStream { body: response.into_body().into_data_stream(), read: String::new() }
     }
 
     /// Every item of a list, walked by pages of these sizes, over and over, and back again where the list
@@ -376,14 +387,14 @@ pub(crate) fn types(list: &Value) -> Vec<String> {
 }
 
 /// An answer.
-pub(crate) struct Told {
+pub(crate) struct TestAnswer {
     asked: (Method, String),
     pub(crate) status: StatusCode,
     headers: HeaderMap,
     body: String,
 }
 
-impl Told {
+impl TestAnswer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().expect("text"))
     }
@@ -459,14 +470,14 @@ fn timeless(value: &mut Value, times: &mut Vec<String>) {
 }
 
 /// An open stream.
-pub(crate) struct Records {
+pub(crate) struct TestStream {
     body: BodyDataStream,
     read: String,
 }
 
-impl Records {
+impl TestStream {
     /// The next record that is no heartbeat.
-    pub(crate) async fn next(&mut self) -> Record {
+    pub(crate) async fn next(&mut self) -> TestRecord {
         self.step().await.expect("the stream is over")
     }
 
@@ -475,10 +486,10 @@ impl Records {
         self.step().await.is_none()
     }
 
-    async fn step(&mut self) -> Option<Record> {
+    async fn step(&mut self) -> Option<TestRecord> {
         loop {
             if let Some((record, rest)) = self.read.split_once("\n\n") {
-                let record = Record(record.to_owned());
+                let record = TestRecord(record.to_owned());
                 self.read = rest.to_owned();
                 if !record.0.starts_with(':') {
                     return Some(record);
@@ -492,9 +503,9 @@ impl Records {
 }
 
 /// One record of a stream.
-pub(crate) struct Record(String);
+pub(crate) struct TestRecord(String);
 
-impl Record {
+impl TestRecord {
     pub(crate) fn id(&self) -> Option<&str> {
         self.0.lines().find_map(|line| line.strip_prefix("id: "))
     }

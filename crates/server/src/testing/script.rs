@@ -4,27 +4,30 @@
 use std::sync::Arc;
 
 use futures_util::future::{self, BoxFuture};
-use models::Oracle;
+use models::ModelClient;
 use protocol::{
     SessionId,
-    content::Block,
-    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, Message, Part, Prompt, Toolbox},
-    routes::{Offered, Route},
-    usage::Tokens,
+    content::ContentBlock,
+    prompt::{
+        AnswerBlock, AnswerDelta, AnswerStop, DeltaKind, MessagePart, ModelAnswer, ModelFailure, Prompt,
+        PromptMessage, Toolbox,
+    },
+    routes::{OfferedModel, Route},
+    usage::RequestTokens,
 };
 use serde_json::json;
-use tools::{Begin, Call, Hands, Outcome};
+use tools::{BeginCall, ToolCall, ToolOutcome, ToolRunner};
 
 /// The model.
 #[derive(Debug)]
-pub(super) struct Script;
+pub(super) struct ScriptedModel;
 
-impl Oracle for Script {
+impl ModelClient for ScriptedModel {
     fn ask<'a>(
         &'a self,
         prompt: &'a Prompt,
-        deltas: &'a mut (dyn FnMut(Delta) + Send),
-    ) -> BoxFuture<'a, Result<Answer, Failure>> {
+        deltas: &'a mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> BoxFuture<'a, Result<ModelAnswer, ModelFailure>> {
         let said = prompt.messages.last().map(|message| said(message)).unwrap_or_default();
         Box::pin(async move {
             match said.as_str() {
@@ -32,10 +35,10 @@ impl Oracle for Script {
                 "call" => Ok(answer(vec![call("look_up")], AnswerStop::ToolUse)),
                 "run" => Ok(answer(vec![call("bash")], AnswerStop::ToolUse)),
                 "think" => {
-                    deltas(Delta::Start { index: 0, kind: DeltaKind::Thinking });
-                    deltas(Delta::Start { index: 1, kind: DeltaKind::Text });
+                    deltas(AnswerDelta::Start { index: 0, kind: DeltaKind::Thinking });
+                    deltas(AnswerDelta::Start { index: 1, kind: DeltaKind::Text });
                     for text in ["I thought ", "and say", " this"] {
-                        deltas(Delta::Text { index: 1, text: text.into() });
+                        deltas(AnswerDelta::Text { index: 1, text: text.into() });
                     }
                     let thought =
                         AnswerBlock::Thinking { raw: json!({"type": "thinking", "thinking": "hm"}) };
@@ -58,8 +61,8 @@ impl Oracle for Script {
         serde_json::to_vec(&body).ok()
     }
 
-    fn offered<'a>(&'a self, _route: &'a Route) -> BoxFuture<'a, Result<Vec<Offered>, Failure>> {
-        let model = |number: u32, name: Option<&str>, day: Option<&str>| Offered {
+    fn offered<'a>(&'a self, _route: &'a Route) -> BoxFuture<'a, Result<Vec<OfferedModel>, ModelFailure>> {
+        let model = |number: u32, name: Option<&str>, day: Option<&str>| OfferedModel {
             id: format!("test-{number}"),
             display_name: name.map(str::to_owned),
             created_at: day.map(|day| format!("{day}T00:00:00Z").parse().expect("a time")),
@@ -76,12 +79,12 @@ impl Oracle for Script {
 
 /// Hands that give back the name of what they were asked to do.
 #[derive(Debug)]
-pub(super) struct Echo;
+pub(super) struct EchoRunner;
 
-impl Hands for Echo {
-    fn run<'a>(&'a self, call: Call, begin: Begin<'a>) -> BoxFuture<'a, Option<Outcome>> {
-        let content = vec![Block::text(format!("{} ran", call.tool.name()))];
-        Box::pin(async move { begin.await.then_some(Outcome { content, is_error: false }) })
+impl ToolRunner for EchoRunner {
+    fn run<'a>(&'a self, call: ToolCall, begin: BeginCall<'a>) -> BoxFuture<'a, Option<ToolOutcome>> {
+        let content = vec![ContentBlock::text(format!("{} ran", call.tool.name()))];
+        Box::pin(async move { begin.await.then_some(ToolOutcome { content, is_error: false }) })
     }
 
     fn toolbox(&self, _session: SessionId) -> Arc<Toolbox> {
@@ -101,14 +104,14 @@ impl Hands for Echo {
     }
 }
 
-fn said(message: &Message) -> String {
+fn said(message: &PromptMessage) -> String {
     let mut texts = message.parts.iter().filter_map(|part| match part {
-        Part::Content(Block::Text { text, .. }) => Some(text.clone()),
-        Part::Content(_)
-        | Part::Thinking(_)
-        | Part::Beside { .. }
-        | Part::ToolUse { .. }
-        | Part::ToolResult { .. } => None,
+        MessagePart::Content(ContentBlock::Text { text, .. }) => Some(text.clone()),
+        MessagePart::Content(_)
+        | MessagePart::Thinking(_)
+        | MessagePart::Beside { .. }
+        | MessagePart::ToolUse { .. }
+        | MessagePart::ToolResult { .. } => None,
     });
     texts.next_back().unwrap_or_default()
 }
@@ -126,6 +129,11 @@ fn called(name: &str, input: serde_json::Value) -> AnswerBlock {
     AnswerBlock::ToolUse { id: "toolu_1".into(), name: name.into(), input }
 }
 
-fn answer(blocks: Vec<AnswerBlock>, stop: AnswerStop) -> Answer {
-    Answer { blocks, stop, tokens: Tokens { input: 3, output: 5, ..Tokens::default() }, opaque: None }
+fn answer(blocks: Vec<AnswerBlock>, stop: AnswerStop) -> ModelAnswer {
+    ModelAnswer {
+        blocks,
+        stop,
+        tokens: RequestTokens { input: 3, output: 5, ..RequestTokens::default() },
+        opaque: None,
+    }
 }

@@ -6,7 +6,7 @@ use sim::engine_storm::{self, EngineStorm};
 
 /// How many lives, from which seed.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct EngineArgs {
     /// How many lives.
     #[arg(default_value_t = 500)]
     lives: u64,
@@ -15,6 +15,6 @@ pub(crate) struct Args {
     seed: u64,
 }
 
-pub(crate) fn run(args: Args, out: &mut dyn Write) -> io::Result<bool> {
+pub(crate) fn run(args: EngineArgs, out: &mut dyn Write) -> io::Result<bool> {
     engine_storm::run(EngineStorm { seed: args.seed, lives: args.lives }, out)
 }

@@ -6,7 +6,7 @@ use sim::stern::{self, SternStorm};
 
 /// How many lives, from which seed.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct SternArgs {
     /// How many lives.
     #[arg(default_value_t = 10000)]
     lives: u64,
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     tell: bool,
 }
 
-pub(crate) fn run(args: Args, out: &mut dyn Write) -> io::Result<bool> {
+pub(crate) fn run(args: SternArgs, out: &mut dyn Write) -> io::Result<bool> {
     if args.tell {
         return stern::tell(args.seed, out);
     }

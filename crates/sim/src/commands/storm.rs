@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
-use sim::size::Size;
+use sim::size::LifeSize;
 use sim::storm;
 
 /// Which lives.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct StormArgs {
     /// The first seed.
     #[arg(long)]
     seed: u64,
@@ -16,10 +16,10 @@ pub(crate) struct Args {
     lives: u64,
 }
 
-pub(crate) fn run(args: Args, out: &mut dyn Write) -> io::Result<bool> {
+pub(crate) fn run(args: StormArgs, out: &mut dyn Write) -> io::Result<bool> {
     let (mut passed, mut failed) = (0_u64, 0_u64);
     for life in 0..args.lives {
-        for size in [Size::Small, Size::Wide] {
+        for size in [LifeSize::Small, LifeSize::Wide] {
             if storm::tell(args.seed.wrapping_add(life), size, out)? {
                 passed += 1;
             } else {

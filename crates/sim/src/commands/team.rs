@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
-use sim::size::Size;
+use sim::size::LifeSize;
 use sim::storm::{self, Storm};
 
 /// How many lives, from which seed.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct TeamArgs {
     /// How many lives.
     #[arg(default_value_t = 5000)]
     lives: u64,
@@ -19,9 +19,9 @@ pub(crate) struct Args {
     tell: bool,
 }
 
-pub(crate) fn run(args: Args, out: &mut dyn Write) -> io::Result<bool> {
+pub(crate) fn run(args: TeamArgs, out: &mut dyn Write) -> io::Result<bool> {
     if args.tell {
-        return storm::tell(args.seed, Size::Team, out);
+        return storm::tell(args.seed, LifeSize::Team, out);
     }
-    storm::run(Storm { size: Size::Team, seed: args.seed, lives: args.lives }, out)
+    storm::run(Storm { size: LifeSize::Team, seed: args.seed, lives: args.lives }, out)
 }

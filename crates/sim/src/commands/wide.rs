@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
-use sim::size::Size;
+use sim::size::LifeSize;
 use sim::storm::{self, Storm};
 
 /// How many lives, from which seed.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct WideArgs {
     /// How many lives.
     #[arg(default_value_t = 1000)]
     lives: u64,
@@ -16,6 +16,6 @@ pub(crate) struct Args {
     seed: u64,
 }
 
-pub(crate) fn run(args: Args, out: &mut dyn Write) -> io::Result<bool> {
-    storm::run(Storm { size: Size::Wide, seed: args.seed, lives: args.lives }, out)
+pub(crate) fn run(args: WideArgs, out: &mut dyn Write) -> io::Result<bool> {
+    storm::run(Storm { size: LifeSize::Wide, seed: args.seed, lives: args.lives }, out)
 }

@@ -4,21 +4,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use engine::{Attempt, CommitError, Fault, NewSession};
+use engine::{CommitError, EngineFault, NewSession, PostAttempt};
 use futures_util::future::join_all;
-use kernel::{Change, Input, Refusal};
-use protocol::content::Block;
-use protocol::event::{Event, Verdict};
+use kernel::{Input, Refusal, SessionChange};
+use protocol::content::ContentBlock;
+use protocol::event::{ConfirmationVerdict, Event};
 use protocol::input::ClientEvent;
-use protocol::parse::{Given, Metadata};
+use protocol::parse::{GivenField, Metadata};
 use protocol::session::Session;
 use protocol::{EnvironmentId, EventId};
 
-use super::book::HOME;
-use super::place::Place;
-use super::tale::Tale;
+use super::place::ActorPlace;
+use super::run_record::HOME;
+use super::session_log::SessionLog;
+use crate::call_ledger::{LedgerCall, LedgerKind};
 use crate::client::{as_before, other};
-use crate::desk::{Call, Kind};
 use crate::dice::Dice;
 use crate::law::law;
 
@@ -50,7 +50,7 @@ enum Deed {
 }
 
 /// Disturbs a session until it is told to be calm.
-pub(super) async fn run(place: Place, mut dice: Dice, opens: bool) {
+pub(super) async fn run(place: ActorPlace, mut dice: Dice, opens: bool) {
     let talkative = dice.once_in(3);
     while !place.book.calm() {
         pause(&mut dice, talkative).await;
@@ -75,7 +75,7 @@ async fn pause(dice: &mut Dice, talkative: bool) {
     tokio::time::sleep(Duration::from_millis(dice.below(span))).await;
 }
 
-async fn open(place: &Place, dice: &mut Dice) -> Result<(), String> {
+async fn open(place: &ActorPlace, dice: &mut Dice) -> Result<(), String> {
     place.book.refresh_all().await;
     if place.book.id(place.session).is_some() {
         return Ok(());
@@ -89,11 +89,12 @@ async fn open(place: &Place, dice: &mut Dice) -> Result<(), String> {
         events,
     };
     let name = (u128::MAX - place.session as u128).to_be_bytes();
-    let mut told = place.engine.open(HOME, new.clone(), Vec::new(), Some(&Attempt::plain(name, false))).await;
+    let mut told =
+        place.engine.open(HOME, new.clone(), Vec::new(), Some(&PostAttempt::plain(name, false))).await;
     if matches!(told, Err(CommitError::Fault(_))) {
         place.book.count("open in doubt");
         if dice.once_in(2) {
-            told = open_again(place, new, Attempt::plain(name, true)).await;
+            told = open_again(place, new, PostAttempt::plain(name, true)).await;
         }
     }
     match told {
@@ -106,7 +107,11 @@ async fn open(place: &Place, dice: &mut Dice) -> Result<(), String> {
 }
 
 /// Opens a session as one does who has not heard whether it was opened: there must be one.
-async fn open_again(place: &Place, new: NewSession, mut attempt: Attempt) -> Result<Session, CommitError> {
+async fn open_again(
+    place: &ActorPlace,
+    new: NewSession,
+    mut attempt: PostAttempt,
+) -> Result<Session, CommitError> {
     place.engine.recall(&mut attempt).await?;
     match place.engine.opened(HOME, &attempt).await? {
         Some(session) => Ok(session),
@@ -114,16 +119,19 @@ async fn open_again(place: &Place, new: NewSession, mut attempt: Attempt) -> Res
     }
 }
 
-async fn act(place: &Place, dice: &mut Dice) -> Result<(), String> {
+async fn act(place: &ActorPlace, dice: &mut Dice) -> Result<(), String> {
     place.book.refresh(place.session).await;
-    let look = |tale: &Tale| {
-        let settled = |call: &Call| matches!(call.kind, Kind::Custom | Kind::Ask) && !call.needs_client();
-        (tale.calls(Call::needs_client), tale.calls(settled))
+    let look = |tale: &SessionLog| {
+        let settled = |call: &LedgerCall| {
+            matches!(call.kind, LedgerKind::Custom | LedgerKind::Ask) && !call.needs_client()
+        };
+        (tale.calls(LedgerCall::needs_client), tale.calls(settled))
     };
     let (open, settled) = place.book.tale(place.session, look).unwrap_or_default();
-    let of = |calls: &[(EventId, Kind)], kind| calls.iter().filter(|call| call.1 == kind).copied().collect();
-    let customs: Vec<_> = of(&open, Kind::Custom);
-    let asked: Vec<_> = of(&open, Kind::Ask);
+    let of =
+        |calls: &[(EventId, LedgerKind)], kind| calls.iter().filter(|call| call.1 == kind).copied().collect();
+    let customs: Vec<_> = of(&open, LedgerKind::Custom);
+    let asked: Vec<_> = of(&open, LedgerKind::Ask);
     let stop = ClientEvent::Interrupt { thread: None };
     let events = match deed(dice, !open.is_empty()) {
         Deed::Say => vec![say(place)],
@@ -132,9 +140,9 @@ async fn act(place: &Place, dice: &mut Dice) -> Result<(), String> {
         Deed::Result => one(place, dice, &customs),
         Deed::Results => open.iter().map(|call| word(place, dice, *call)).collect(),
         Deed::ResultRace => return race(place, dice, &customs).await,
-        Deed::ResultAgain => return answer_again(place, dice, &of(&settled, Kind::Custom)).await,
+        Deed::ResultAgain => return answer_again(place, dice, &of(&settled, LedgerKind::Custom)).await,
         Deed::Verdict => one(place, dice, &asked),
-        Deed::VerdictAgain => one(place, dice, &of(&settled, Kind::Ask)),
+        Deed::VerdictAgain => one(place, dice, &of(&settled, LedgerKind::Ask)),
         Deed::Mistake => return mistake(place, dice).await,
         Deed::ResultUnknown => {
             let call = EventId::minted(u128::from(dice.bits()) << 40, dice.below(40));
@@ -179,27 +187,27 @@ fn deed(dice: &mut Dice, calls: bool) -> Deed {
 }
 
 /// A message that nobody else says.
-pub(super) fn say(place: &Place) -> ClientEvent {
-    ClientEvent::Message { content: vec![Block::text(place.book.text())] }
+pub(super) fn say(place: &ActorPlace) -> ClientEvent {
+    ClientEvent::Message { content: vec![ContentBlock::text(place.book.text())] }
 }
 
-fn one(place: &Place, dice: &mut Dice, calls: &[(EventId, Kind)]) -> Vec<ClientEvent> {
+fn one(place: &ActorPlace, dice: &mut Dice, calls: &[(EventId, LedgerKind)]) -> Vec<ClientEvent> {
     dice.pick(calls).map(|call| word(place, dice, *call)).into_iter().collect()
 }
 
 /// What a client says to a call: a result, or a verdict.
-fn word(place: &Place, dice: &mut Dice, (call, kind): (EventId, Kind)) -> ClientEvent {
-    if kind == Kind::Custom {
+fn word(place: &ActorPlace, dice: &mut Dice, (call, kind): (EventId, LedgerKind)) -> ClientEvent {
+    if kind == LedgerKind::Custom {
         return result(place, dice, call);
     }
     place.book.count("verdict");
-    let verdict = if dice.once_in(4) { Verdict::Deny } else { Verdict::Allow };
-    let deny_message = (verdict == Verdict::Deny && dice.once_in(2)).then(|| place.book.text());
+    let verdict = if dice.once_in(4) { ConfirmationVerdict::Deny } else { ConfirmationVerdict::Allow };
+    let deny_message = (verdict == ConfirmationVerdict::Deny && dice.once_in(2)).then(|| place.book.text());
     ClientEvent::Confirmation { call, verdict, deny_message }
 }
 
 /// Two clients answer one call at the same time, each otherwise: the log tells whether both were taken.
-async fn race(place: &Place, dice: &mut Dice, calls: &[(EventId, Kind)]) -> Result<(), String> {
+async fn race(place: &ActorPlace, dice: &mut Dice, calls: &[(EventId, LedgerKind)]) -> Result<(), String> {
     let Some((call, _)) = dice.pick(calls).copied() else { return Ok(()) };
     let answers = [result(place, dice, call), result(place, dice, call)];
     let told = join_all(answers.map(|answer| send(place, vec![answer]))).await;
@@ -208,7 +216,11 @@ async fn race(place: &Place, dice: &mut Dice, calls: &[(EventId, Kind)]) -> Resu
 
 /// A call is answered once more: as before, which is taken; otherwise than a client has, which is not; or
 /// although the server has closed it, which is taken.
-async fn answer_again(place: &Place, dice: &mut Dice, calls: &[(EventId, Kind)]) -> Result<(), String> {
+async fn answer_again(
+    place: &ActorPlace,
+    dice: &mut Dice,
+    calls: &[(EventId, LedgerKind)],
+) -> Result<(), String> {
     let (Some(id), Some((call, _))) = (place.book.id(place.session), dice.pick(calls).copied()) else {
         return Ok(());
     };
@@ -231,15 +243,15 @@ async fn answer_again(place: &Place, dice: &mut Dice, calls: &[(EventId, Kind)])
 }
 
 /// A word that fits no call of its kind: it must be refused.
-async fn mistake(place: &Place, dice: &mut Dice) -> Result<(), String> {
+async fn mistake(place: &ActorPlace, dice: &mut Dice) -> Result<(), String> {
     let calls = place.book.tale(place.session, |tale| tale.calls(|_| true)).unwrap_or_default();
     let (Some(id), Some((call, kind))) = (place.book.id(place.session), dice.pick(&calls).copied()) else {
         return Ok(());
     };
-    let event = if kind == Kind::Ask {
+    let event = if kind == LedgerKind::Ask {
         result(place, dice, call)
     } else {
-        ClientEvent::Confirmation { call, verdict: Verdict::Allow, deny_message: None }
+        ClientEvent::Confirmation { call, verdict: ConfirmationVerdict::Allow, deny_message: None }
     };
     match place.engine.commit(HOME, id, client(vec![event])).await {
         Ok(_) => Err(format!("verdict: a mistaken word on {call} was taken")),
@@ -248,15 +260,15 @@ async fn mistake(place: &Place, dice: &mut Dice) -> Result<(), String> {
     }
 }
 
-fn result(place: &Place, dice: &mut Dice, call: EventId) -> ClientEvent {
+fn result(place: &ActorPlace, dice: &mut Dice, call: EventId) -> ClientEvent {
     let is_error = dice.once_in(4).then_some(true);
-    let content = (!dice.once_in(4)).then(|| vec![Block::text(place.book.text())]);
+    let content = (!dice.once_in(4)).then(|| vec![ContentBlock::text(place.book.text())]);
     ClientEvent::CustomResult { call, content, is_error }
 }
 
-fn rename(place: &Place) -> Input {
-    let (title, metadata) = (Given::Value(place.book.text()), Given::Absent);
-    Input::Update(Change { title, metadata, tools: Given::Absent })
+fn rename(place: &ActorPlace) -> Input {
+    let (title, metadata) = (GivenField::Value(place.book.text()), GivenField::Absent);
+    Input::Update(SessionChange { title, metadata, tools: GivenField::Absent })
 }
 
 fn client(events: Vec<ClientEvent>) -> Input {
@@ -264,7 +276,7 @@ fn client(events: Vec<ClientEvent>) -> Input {
 }
 
 /// Sends, and checks what it is told against the log. False: it is not known to have been done.
-pub(super) async fn send(place: &Place, events: Vec<ClientEvent>) -> Result<bool, String> {
+pub(super) async fn send(place: &ActorPlace, events: Vec<ClientEvent>) -> Result<bool, String> {
     let Some(id) = place.book.id(place.session) else { return Ok(false) };
     let (ticket, attempt) = place.book.sending(place.session, events.clone(), place.engine.now());
     let told = place.engine.commit_attempt(HOME, id, client(events.clone()), Some(&attempt)).await;
@@ -282,7 +294,7 @@ pub(super) async fn send(place: &Place, events: Vec<ClientEvent>) -> Result<bool
 }
 
 /// What is acknowledged is in the log.
-fn durable(place: &Place, accepted: &[Event], head: u64) -> Result<(), String> {
+fn durable(place: &ActorPlace, accepted: &[Event], head: u64) -> Result<(), String> {
     let judged = place.book.tale(place.session, |tale| {
         let kept = tale.session.head >= head
             && accepted.iter().all(|event| tale.posts.iter().any(|post| post.event == *event));
@@ -292,10 +304,10 @@ fn durable(place: &Place, accepted: &[Event], head: u64) -> Result<(), String> {
 }
 
 /// Whether a client may be told this.
-fn doubted(place: &Place, wrong: &CommitError) -> Result<(), String> {
+fn doubted(place: &ActorPlace, wrong: &CommitError) -> Result<(), String> {
     match wrong {
-        CommitError::Fault(Fault::Died) => return Err("verdict: a task of the engine died".into()),
-        CommitError::Fault(Fault::Contended(_)) => {
+        CommitError::Fault(EngineFault::Died) => return Err("verdict: a task of the engine died".into()),
+        CommitError::Fault(EngineFault::Contended(_)) => {
             let lasting = place.book.counts().contains_key(LASTING);
             law!(lasting, "verdict: a short conflict was told instead of run again");
             place.book.count("fault told");
@@ -328,7 +340,7 @@ fn doubted(place: &Place, wrong: &CommitError) -> Result<(), String> {
 }
 
 /// Many requests at once.
-async fn burst(place: &Place, dice: &mut Dice) -> Result<(), String> {
+async fn burst(place: &ActorPlace, dice: &mut Dice) -> Result<(), String> {
     place.book.count("burst");
     let many = if dice.once_in(8) { 90 } else { 2 + dice.below(8) };
     let requests = (0..many).map(|_| vec![say(place)]).map(|events| send(place, events));
@@ -336,7 +348,7 @@ async fn burst(place: &Place, dice: &mut Dice) -> Result<(), String> {
 }
 
 /// A client that does not wait for its answer.
-async fn give_up(place: &Place, dice: &mut Dice) -> Result<(), String> {
+async fn give_up(place: &ActorPlace, dice: &mut Dice) -> Result<(), String> {
     let events =
         if dice.once_in(3) { vec![ClientEvent::Interrupt { thread: None }] } else { vec![say(place)] };
     let patience = Duration::from_millis(dice.below(3));
@@ -349,7 +361,7 @@ async fn give_up(place: &Place, dice: &mut Dice) -> Result<(), String> {
 
 /// Sends again what nobody has heard of, from this life of the server or an earlier one, whether or not it
 /// is on its way still.
-async fn send_again(place: &Place, dice: &mut Dice) -> Result<(), String> {
+async fn send_again(place: &ActorPlace, dice: &mut Dice) -> Result<(), String> {
     let unheard = place.book.doubted(place.session, place.engine.now());
     let (Some(id), Some(ticket)) = (place.book.id(place.session), dice.pick(&unheard).copied()) else {
         return Ok(());
@@ -373,7 +385,7 @@ async fn send_again(place: &Place, dice: &mut Dice) -> Result<(), String> {
     }
 }
 
-async fn change(place: &Place, input: Input) -> Result<(), String> {
+async fn change(place: &ActorPlace, input: Input) -> Result<(), String> {
     let Some(id) = place.book.id(place.session) else { return Ok(()) };
     let ends = matches!(input, Input::Archive | Input::Delete);
     let told = place.engine.commit(HOME, id, input).await;
@@ -390,8 +402,9 @@ async fn change(place: &Place, input: Input) -> Result<(), String> {
 }
 
 /// Answers and confirms all that waits for the client in a session that nobody disturbs.
-pub(super) async fn settle(place: &Place, dice: &mut Dice) -> Result<(), String> {
-    let calls = place.book.tale(place.session, |tale| tale.calls(Call::needs_client)).unwrap_or_default();
+pub(super) async fn settle(place: &ActorPlace, dice: &mut Dice) -> Result<(), String> {
+    let calls =
+        place.book.tale(place.session, |tale| tale.calls(LedgerCall::needs_client)).unwrap_or_default();
     if calls.is_empty() {
         return Ok(());
     }

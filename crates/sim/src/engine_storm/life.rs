@@ -4,26 +4,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Clock, Dice as Seeds, Engine, Parts};
-use protocol::Stamp;
+use engine::{Clock, Engine, EngineParts, EntropySource as Seeds};
+use protocol::Timestamp;
 use protocol::routes::{Route, Routes};
-use store::{Faults, Store};
+use store::{MemoryFaults, Store};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use super::book::{Book, Reader};
-use super::place::Place;
-use super::seer::Seer;
-use super::tale::{MODEL, Tale};
-use super::workshop::Workshop;
+use super::fake_model::FakeModel;
+use super::fake_tools::FakeTools;
+use super::place::ActorPlace;
+use super::run_record::{RunRecord, StreamReader};
+use super::session_log::{MODEL, SessionLog};
 use super::{client, reader, verdicts};
 use crate::dice::Dice;
 use crate::law::law;
-use crate::life::Broken;
-use crate::line::Line;
+use crate::life::BrokenLife;
+use crate::line::LogLine;
 
 /// When every life begins.
-const BEGAN: Stamp = Stamp::from_micros(1_800_000_000_000_000);
+const BEGAN: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 /// Looks at the sessions until they must rest, and the time between two.
 const PATIENCE: (u32, Duration) = (240, Duration::from_secs(5));
 /// How long clients may take to end when nothing is wrong any more.
@@ -36,9 +36,9 @@ const CACHES: [usize; 3] = [0, 24 * 1024, protocol::limits::SESSION_CACHE_BYTES]
 
 struct Life {
     dice: Dice,
-    book: Arc<Book>,
-    faults: Faults,
-    now: Stamp,
+    book: Arc<RunRecord>,
+    faults: MemoryFaults,
+    now: Timestamp,
     sessions: usize,
     /// Whether the disk does wrong.
     foul: bool,
@@ -52,10 +52,10 @@ struct Life {
 ///
 /// # Errors
 /// The law that it broke.
-pub(super) fn live(seed: u64) -> Result<Arc<Book>, Box<Broken<Line>>> {
+pub(super) fn live(seed: u64) -> Result<Arc<RunRecord>, Box<BrokenLife<LogLine>>> {
     let mut dice = Dice::new(seed);
-    let faults = Faults::default();
-    let book = Arc::new(Book::new(Store::memory_with(faults.clone()), seed));
+    let faults = MemoryFaults::default();
+    let book = Arc::new(RunRecord::new(Store::memory_with(faults.clone()), seed));
     let (sessions, foul) = (2 + dice.below(3) as usize, !dice.once_in(3));
     let cache_bytes = CACHES[seed as usize % CACHES.len()];
     let mut life =
@@ -66,7 +66,7 @@ pub(super) fn live(seed: u64) -> Result<Arc<Book>, Box<Broken<Line>>> {
         None => Ok(book),
         Some((session, why)) => {
             let log = book.tale(session, |tale| tale.lines.clone()).unwrap_or_default();
-            Err(Box::new(Broken { why: format!("session {session}: {why}"), log }))
+            Err(Box::new(BrokenLife { why: format!("session {session}: {why}"), log }))
         }
     }
 }
@@ -139,11 +139,11 @@ impl Life {
         let seed = u128::from(self.dice.bits()) << 64 | u128::from(self.dice.bits());
         // No fewer than an empty answer is asked for.
         let attempts = [3, 8, 20][(seed % 3) as usize];
-        let seer = Seer::new(Arc::clone(&self.book), clock, Dice::new(self.dice.bits()), attempts);
+        let seer = FakeModel::new(Arc::clone(&self.book), clock, Dice::new(self.dice.bits()), attempts);
         let route = Route { attempts, ..Route::script(MODEL) };
-        let hands = Workshop::new(Arc::clone(&self.book), clock, Dice::new(self.dice.bits()));
-        let parts = Parts {
-            tree: engine::Tree::default(),
+        let hands = FakeTools::new(Arc::clone(&self.book), clock, Dice::new(self.dice.bits()));
+        let parts = EngineParts {
+            tree: engine::ThreadLimits::default(),
             store: self.book.store().clone(),
             oracle: Arc::new(seer),
             hands: Arc::new(hands),
@@ -160,7 +160,7 @@ impl Life {
         let (mut clients, mut readers) = (JoinSet::new(), JoinSet::new());
         let first = self.readers;
         for session in 1..=self.sessions {
-            let place = || Place { engine: engine.clone(), book: Arc::clone(&self.book), session };
+            let place = || ActorPlace { engine: engine.clone(), book: Arc::clone(&self.book), session };
             for client in 0..=self.dice.below(3) {
                 clients.spawn(client::run(place(), Dice::new(self.dice.bits()), client == 0));
             }
@@ -186,7 +186,7 @@ impl Life {
     }
 
     /// Something goes wrong for a moment.
-    async fn fault(&mut self, engine: &Engine, end: Stamp) {
+    async fn fault(&mut self, engine: &Engine, end: Timestamp) {
         let kind = self.dice.below(9);
         let lost = matches!(kind, 5..=6);
         self.book.shadow(engine.now(), lost);
@@ -243,7 +243,7 @@ impl Life {
         }
         self.book.refresh_all().await;
         for session in self.book.sessions() {
-            let place = Place { engine: engine.clone(), book: Arc::clone(&self.book), session };
+            let place = ActorPlace { engine: engine.clone(), book: Arc::clone(&self.book), session };
             self.rest(&place).await.unwrap_or_else(|why| self.book.object(session, why));
         }
         tokio::time::sleep(REST).await;
@@ -278,7 +278,7 @@ impl Life {
     async fn last_straw(&mut self, engine: &Engine) -> Result<(), String> {
         self.book.shadow(engine.now(), true);
         for session in self.book.sessions() {
-            let place = Place { engine: engine.clone(), book: Arc::clone(&self.book), session };
+            let place = ActorPlace { engine: engine.clone(), book: Arc::clone(&self.book), session };
             if self.dice.once_in(2) {
                 self.faults.lose_answers(1);
             } else {
@@ -290,11 +290,13 @@ impl Life {
         Ok(())
     }
 
-    async fn rest(&mut self, place: &Place) -> Result<(), String> {
+    async fn rest(&mut self, place: &ActorPlace) -> Result<(), String> {
         let (looks, pause) = PATIENCE;
         for _ in 0..looks {
             place.book.refresh(place.session).await;
-            if place.book.tale(place.session, Tale::rests) == Some(true) || self.book.objection().is_some() {
+            if place.book.tale(place.session, SessionLog::rests) == Some(true)
+                || self.book.objection().is_some()
+            {
                 return Ok(());
             }
             client::settle(place, &mut self.dice).await?;
@@ -306,9 +308,11 @@ impl Life {
     /// Whether a reader has seen all of its session.
     fn arrived(&self, slot: usize) -> Result<(), (usize, String)> {
         match self.book.read(slot) {
-            Reader::Done | Reader::Nowhere => Ok(()),
-            Reader::Away(session) => Err((session, format!("stream: reader {slot} does not come back"))),
-            Reader::At(session, from, _) => {
+            StreamReader::Done | StreamReader::Nowhere => Ok(()),
+            StreamReader::Away(session) => {
+                Err((session, format!("stream: reader {slot} does not come back")))
+            }
+            StreamReader::At(session, from, _) => {
                 let next = self.book.tale(session, |tale| tale.posts.get(from).map(|post| post.position));
                 let missed = |next| format!("stream: reader {slot} was not shown what stands at {next}");
                 next.flatten().map_or(Ok(()), |next| Err((session, missed(next))))

@@ -2,16 +2,16 @@
 //! tools, power cuts and a clock that stands still, judged from the log, from what clients and readers were
 //! told, and from what the tools counted.
 
-mod book;
 mod client;
+mod fake_model;
+mod fake_tools;
 mod life;
 mod place;
 mod previews;
 mod reader;
-mod seer;
-mod tale;
+mod run_record;
+mod session_log;
 mod verdicts;
-mod workshop;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -22,8 +22,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::life::Broken;
-use crate::line::Line;
+use crate::life::BrokenLife;
+use crate::line::LogLine;
 use crate::storm::stopwatch;
 
 /// Seconds between two lines of progress.
@@ -87,7 +87,7 @@ struct Lived {
 
 enum News {
     Lived(Lived),
-    Broke { seed: u64, broken: Box<Broken<Line>> },
+    Broke { seed: u64, broken: Box<BrokenLife<LogLine>> },
 }
 
 /// Lives them all, says what happened to `out`, the sum last. True when every law was kept.
@@ -130,8 +130,8 @@ fn work(storm: EngineStorm, next: &AtomicU64, stop: &AtomicBool, send: SyncSende
 }
 
 /// One life; a panic is a broken law too.
-fn lived(seed: u64, twice: bool) -> Result<Lived, Box<Broken<Line>>> {
-    let broken = |why: &str| Box::new(Broken { why: why.into(), log: Vec::new() });
+fn lived(seed: u64, twice: bool) -> Result<Lived, Box<BrokenLife<LogLine>>> {
+    let broken = |why: &str| Box::new(BrokenLife { why: why.into(), log: Vec::new() });
     let once = || {
         let life = catch_unwind(AssertUnwindSafe(|| life::live(seed)));
         life.unwrap_or_else(|_| Err(broken("panic: see above")))
@@ -199,7 +199,7 @@ fn listen(
     Ok(failed == 0)
 }
 
-fn print(seed: u64, broken: &Broken<Line>, whole: bool, out: &mut dyn Write) -> io::Result<()> {
+fn print(seed: u64, broken: &BrokenLife<LogLine>, whole: bool, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "seed {seed} (engine): {}", broken.why)?;
     if whole {
         for line in broken.log.iter().skip(broken.log.len().saturating_sub(80)) {

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::{Frame, PreviewKind};
+use engine::{FeedFrame, PreviewKind};
 use protocol::EventId;
-use protocol::content::Block;
+use protocol::content::ContentBlock;
 use protocol::event::{Body, Event};
 
 use crate::law::law;
@@ -22,7 +22,7 @@ enum Request {
 
 /// Watches the previews of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Previewed {
+pub(super) struct PreviewsReferee {
     request: Request,
     started: BTreeMap<EventId, PreviewKind>,
     /// By entry of an event's content: the text so far.
@@ -30,21 +30,21 @@ pub(super) struct Previewed {
     said: BTreeSet<EventId>,
 }
 
-impl Previewed {
+impl PreviewsReferee {
     /// Sees the next frame.
     ///
     /// # Errors
     /// The law it breaks.
-    pub(super) fn see(&mut self, frame: &Frame) -> Result<(), String> {
+    pub(super) fn see(&mut self, frame: &FeedFrame) -> Result<(), String> {
         match frame {
-            Frame::Queued(_) => Ok(()),
-            Frame::Event(event) => self.event(event),
-            Frame::Start { event, kind } => {
+            FeedFrame::Queued(_) => Ok(()),
+            FeedFrame::Event(event) => self.event(event),
+            FeedFrame::Start { event, kind } => {
                 law!(self.request != Request::Over, "previews: {event} starts outside of any request");
                 law!(self.started.insert(*event, *kind).is_none(), "previews: {event} starts twice");
                 Ok(())
             }
-            Frame::Delta { event, index, text } => {
+            FeedFrame::Delta { event, index, text } => {
                 law!(self.request != Request::Over, "previews: more of {event} after its request ended");
                 let started = self.started.get(event) == Some(&PreviewKind::Message);
                 law!(started, "previews: more of {event}, which has not started");
@@ -76,7 +76,7 @@ impl Previewed {
                 let all = (event.id, 0)..=(event.id, usize::MAX);
                 for ((_, index), text) in self.texts.range(all) {
                     let begins = match content.get(*index) {
-                        Some(Block::Text { text: whole }) => whole.starts_with(text.as_str()),
+                        Some(ContentBlock::Text { text: whole }) => whole.starts_with(text.as_str()),
                         _ => false,
                     };
                     law!(begins, "previews: {text:?} is not how entry {index} of {} begins", event.id);
@@ -104,35 +104,35 @@ mod tests {
     const REQUEST: EventId = EventId::from_bits(1);
     const MESSAGE: EventId = EventId::from_bits(2);
 
-    fn event(id: EventId, body: Body) -> Frame {
-        Frame::Event(Arc::new(Event { id, processed_at: None, body }))
+    fn event(id: EventId, body: Body) -> FeedFrame {
+        FeedFrame::Event(Arc::new(Event { id, processed_at: None, body }))
     }
 
-    fn begin() -> Frame {
+    fn begin() -> FeedFrame {
         event(REQUEST, Body::SpanModelRequestStart)
     }
 
-    fn end() -> Frame {
-        let model_usage = protocol::usage::Tokens::default().into();
+    fn end() -> FeedFrame {
+        let model_usage = protocol::usage::RequestTokens::default().into();
         let body =
             Body::SpanModelRequestEnd { model_request_start_id: REQUEST, is_error: Some(false), model_usage };
         event(EventId::from_bits(3), body)
     }
 
-    fn start() -> Frame {
-        Frame::Start { event: MESSAGE, kind: PreviewKind::Message }
+    fn start() -> FeedFrame {
+        FeedFrame::Start { event: MESSAGE, kind: PreviewKind::Message }
     }
 
-    fn delta(text: &str) -> Frame {
-        Frame::Delta { event: MESSAGE, index: 0, text: text.into() }
+    fn delta(text: &str) -> FeedFrame {
+        FeedFrame::Delta { event: MESSAGE, index: 0, text: text.into() }
     }
 
-    fn said(text: &str) -> Frame {
-        event(MESSAGE, Body::AgentMessage { content: vec![Block::text(text)] })
+    fn said(text: &str) -> FeedFrame {
+        event(MESSAGE, Body::AgentMessage { content: vec![ContentBlock::text(text)] })
     }
 
-    fn judged(frames: &[Frame]) -> bool {
-        let mut previewed = Previewed::default();
+    fn judged(frames: &[FeedFrame]) -> bool {
+        let mut previewed = PreviewsReferee::default();
         frames.iter().all(|frame| previewed.see(frame).is_ok())
     }
 

@@ -3,19 +3,19 @@
 
 use std::time::Duration;
 
-use engine::{Feed, FollowError, Frame, Previews};
+use engine::{Feed, FeedFrame, FollowError, Previews};
 use protocol::EventId;
 use protocol::event::Event;
 
-use super::book::{HOME, Reader};
-use super::place::Place;
-use super::previews::Previewed;
-use super::tale::Tale;
+use super::place::ActorPlace;
+use super::previews::PreviewsReferee;
+use super::run_record::{HOME, StreamReader};
+use super::session_log::SessionLog;
 use crate::dice::Dice;
 use crate::law::law;
 
 /// Follows the session for as long as the engine lives.
-pub(super) async fn run(place: Place, mut dice: Dice) {
+pub(super) async fn run(place: ActorPlace, mut dice: Dice) {
     let slot = place.book.reader();
     let mut first = true;
     loop {
@@ -31,13 +31,13 @@ pub(super) async fn run(place: Place, mut dice: Dice) {
 }
 
 /// One connection, until it is dropped or over. False: there is nothing more to read.
-async fn connect(place: &Place, dice: &mut Dice, slot: usize, first: bool) -> Result<bool, String> {
+async fn connect(place: &ActorPlace, dice: &mut Dice, slot: usize, first: bool) -> Result<bool, String> {
     place.book.refresh(place.session).await;
     let Some(id) = place.book.id(place.session) else {
-        place.book.reads(slot, Reader::Nowhere);
+        place.book.reads(slot, StreamReader::Nowhere);
         return Ok(true);
     };
-    place.book.reads(slot, Reader::Away(place.session));
+    place.book.reads(slot, StreamReader::Away(place.session));
     let after = if first && dice.once_in(2) { None } else { cursor(place, dice) };
     let bogus = after.is_none() && dice.once_in(20);
     let asked =
@@ -54,12 +54,12 @@ async fn connect(place: &Place, dice: &mut Dice, slot: usize, first: bool) -> Re
         Err(FollowError::UnknownCursor) if bogus => Ok(true),
         Ok(feed) => {
             place.book.count(if after.is_some() { "resume" } else { "follow" });
-            place.book.reads(slot, Reader::At(place.session, before, until));
-            let mut stream = Stream { previewed: Previewed::default(), slot, last: None };
+            place.book.reads(slot, StreamReader::At(place.session, before, until));
+            let mut stream = Stream { previewed: PreviewsReferee::default(), slot, last: None };
             stream.watch(place, dice, feed).await
         }
         Err(FollowError::NotFound) if deleted => {
-            place.book.reads(slot, Reader::Done);
+            place.book.reads(slot, StreamReader::Done);
             Ok(false)
         }
         Err(why) => Err(format!("cursor: {asked:?} was not taken: {why}")),
@@ -67,8 +67,8 @@ async fn connect(place: &Place, dice: &mut Dice, slot: usize, first: bool) -> Re
 }
 
 /// Where a stream behind `after` begins.
-fn start(place: &Place, after: Option<EventId>) -> usize {
-    let begin = |tale: &Tale| match after {
+fn start(place: &ActorPlace, after: Option<EventId>) -> usize {
+    let begin = |tale: &SessionLog| match after {
         Some(event) => tale.behind(event).unwrap_or(usize::MAX),
         None => tale.closed(tale.posts.len()),
     };
@@ -76,7 +76,7 @@ fn start(place: &Place, after: Option<EventId>) -> usize {
 }
 
 /// Where to go on: behind any event, mostly a late one, or from now.
-fn cursor(place: &Place, dice: &mut Dice) -> Option<EventId> {
+fn cursor(place: &ActorPlace, dice: &mut Dice) -> Option<EventId> {
     if dice.once_in(5) {
         return None;
     }
@@ -89,19 +89,19 @@ fn cursor(place: &Place, dice: &mut Dice) -> Option<EventId> {
 
 /// One connection.
 struct Stream {
-    previewed: Previewed,
+    previewed: PreviewsReferee,
     slot: usize,
     last: Option<EventId>,
 }
 
 impl Stream {
-    async fn watch(&mut self, place: &Place, dice: &mut Dice, mut feed: Feed) -> Result<bool, String> {
+    async fn watch(&mut self, place: &ActorPlace, dice: &mut Dice, mut feed: Feed) -> Result<bool, String> {
         let slow = dice.once_in(4);
         let mut left = if dice.once_in(3) { dice.below(60) } else { u64::MAX };
         loop {
             if !place.book.calm() {
                 if left == 0 {
-                    place.book.reads(self.slot, Reader::Away(place.session));
+                    place.book.reads(self.slot, StreamReader::Away(place.session));
                     return Ok(true);
                 }
                 left -= 1;
@@ -129,12 +129,12 @@ impl Stream {
         }
     }
 
-    async fn end(&mut self, place: &Place) -> Result<bool, String> {
+    async fn end(&mut self, place: &ActorPlace) -> Result<bool, String> {
         place.book.refresh(place.session).await;
         let closed = place.book.tale(place.session, |tale| {
-            tale.posts.iter().any(|post| Some(post.event.id) == self.last && Tale::closes(&post.event))
+            tale.posts.iter().any(|post| Some(post.event.id) == self.last && SessionLog::closes(&post.event))
         });
-        place.book.reads(self.slot, Reader::Done);
+        place.book.reads(self.slot, StreamReader::Done);
         let purged = match place.book.id(place.session) {
             Some(id) => place.book.store().head_of(id).await.is_ok_and(|head| head.is_none()),
             None => false,
@@ -145,31 +145,31 @@ impl Stream {
         Ok(false)
     }
 
-    async fn see(&mut self, place: &Place, frame: &Frame) -> Result<(), String> {
+    async fn see(&mut self, place: &ActorPlace, frame: &FeedFrame) -> Result<(), String> {
         self.previewed.see(frame)?;
         let (event, queued) = match frame {
-            Frame::Event(event) => (event, false),
-            Frame::Queued(event) => (event, true),
-            Frame::Start { .. } => return Ok(()),
-            Frame::Delta { .. } => {
+            FeedFrame::Event(event) => (event, false),
+            FeedFrame::Queued(event) => (event, true),
+            FeedFrame::Start { .. } => return Ok(()),
+            FeedFrame::Delta { .. } => {
                 place.book.count("delta");
                 return Ok(());
             }
         };
         self.last = Some(event.id);
         place.book.refresh(place.session).await;
-        let Reader::At(_, from, to) = place.book.read(self.slot) else {
+        let StreamReader::At(_, from, to) = place.book.read(self.slot) else {
             return Err("stream: an event after its end".into());
         };
         let found = place.book.tale(place.session, |tale| expected(tale, event, queued, from, to));
         let found = found.unwrap_or_else(|| Err("stream: of no session".into()))?;
-        place.book.reads(self.slot, Reader::At(place.session, found + 1, found + 1));
+        place.book.reads(self.slot, StreamReader::At(place.session, found + 1, found + 1));
         Ok(())
     }
 }
 
 /// Where in the tale the event stands, which must be between these places.
-fn expected(tale: &Tale, event: &Event, queued: bool, from: usize, to: usize) -> Result<usize, String> {
+fn expected(tale: &SessionLog, event: &Event, queued: bool, from: usize, to: usize) -> Result<usize, String> {
     for place in from..=to.min(tale.posts.len()) {
         if tale.posts.get(place).is_some_and(|post| post.queued == queued && post.event == *event) {
             return Ok(place);

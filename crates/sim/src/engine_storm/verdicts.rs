@@ -4,24 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Engine, EventCursor, EventQuery, Order, Range};
+use engine::{Engine, EventCursor, EventQuery, ListOrder, TimeRange};
 use kernel::status;
 use protocol::agent::SessionAgent;
-use protocol::content::Block;
+use protocol::content::ContentBlock;
 use protocol::event::Event;
 use protocol::input::ClientEvent;
-use protocol::{EventId, Stamp, limits};
-use tools::Outcome;
+use protocol::{EventId, Timestamp, limits};
+use tools::ToolOutcome;
 
-use super::book::{Book, Fate, HOME, Sent};
-use super::tale::Tale;
+use super::run_record::{HOME, RequestFate, RunRecord, SentRequest};
+use super::session_log::SessionLog;
 use crate::dice::Dice;
 use crate::law::law;
 use crate::ledger;
 use crate::team::bench::Bench;
 use crate::team::line;
-use crate::team::reading::Reading;
-use crate::team::roster::Team;
+use crate::team::reading::TeamReading;
+use crate::team::roster::TeamRoster;
 use crate::words::{self, is_own};
 
 /// How late a retry may be when nothing is wrong.
@@ -31,7 +31,7 @@ const PROMPT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// What it says instead.
-pub(super) async fn head(book: &Book, session: usize) -> Result<(), String> {
+pub(super) async fn head(book: &RunRecord, session: usize) -> Result<(), String> {
     book.refresh(session).await;
     let Some(id) = book.id(session) else { return Ok(()) };
     let head = book.store().head_of(id).await.map_err(|why| format!("head: {why}"))?;
@@ -60,7 +60,7 @@ pub(super) async fn head(book: &Book, session: usize) -> Result<(), String> {
 /// # Errors
 /// What they say instead.
 pub(super) async fn at_rest(
-    book: &Book,
+    book: &RunRecord,
     engine: &Engine,
     session: usize,
     dice: &mut Dice,
@@ -86,7 +86,7 @@ pub(super) async fn at_rest(
     if book.tale(session, |tale| tale.session.deleted_at.is_some()) == Some(true) {
         return Ok(());
     }
-    for order in [Order::Ascending, Order::Descending] {
+    for order in [ListOrder::Ascending, ListOrder::Descending] {
         list(book, engine, session, order, 1 + dice.below(200) as usize).await?;
     }
     Ok(())
@@ -94,17 +94,17 @@ pub(super) async fn at_rest(
 
 /// The pages of a list join to what the log shows: what was processed, then what waits.
 async fn list(
-    book: &Book,
+    book: &RunRecord,
     engine: &Engine,
     session: usize,
-    order: Order,
+    order: ListOrder,
     limit: usize,
 ) -> Result<(), String> {
     let Some(id) = book.id(session) else { return Ok(()) };
     let mut joined: Vec<Event> = Vec::new();
     let mut after: Option<EventCursor> = None;
     loop {
-        let (types, created) = (std::collections::BTreeSet::new(), Range::default());
+        let (types, created) = (std::collections::BTreeSet::new(), TimeRange::default());
         let query =
             EventQuery { thread: None, order, after, limit, bytes: limits::PAGE_BYTES, types, created };
         let page = engine.events(HOME, id, query).await.map_err(|why| format!("list: {why}"))?;
@@ -117,7 +117,7 @@ async fn list(
         }
         law!(!page.events.is_empty(), "list: an empty page that is not the last");
     }
-    if order == Order::Descending {
+    if order == ListOrder::Descending {
         joined.reverse();
     }
     let judged = book.tale(session, |tale| {
@@ -134,7 +134,7 @@ async fn list(
 ///
 /// # Errors
 /// The law it breaks.
-pub(super) fn whole(book: &Book, session: usize) -> Result<(), String> {
+pub(super) fn whole(book: &RunRecord, session: usize) -> Result<(), String> {
     let (sent, given) = (book.sent(session), book.gave());
     let judged = book.tale(session, |tale| {
         bench(tale)?;
@@ -157,9 +157,9 @@ pub(super) fn whole(book: &Book, session: usize) -> Result<(), String> {
 }
 
 /// The judges of every session, on the rows as they are kept.
-fn bench(tale: &Tale) -> Result<(), String> {
-    let team = Team::alone(SessionAgent::clone(&tale.session.agent));
-    let (mut bench, mut reading) = (Bench::new(Arc::new(team)), Reading::default());
+fn bench(tale: &SessionLog) -> Result<(), String> {
+    let team = TeamRoster::alone(SessionAgent::clone(&tale.session.agent));
+    let (mut bench, mut reading) = (Bench::new(Arc::new(team)), TeamReading::default());
     for row in &tale.rows {
         let lines = line::read(&row.body, row.first).map_err(|why| format!("log: {why}"))?;
         bench.see(&lines, &mut reading)?;
@@ -169,7 +169,7 @@ fn bench(tale: &Tale) -> Result<(), String> {
 
 /// What was acknowledged is there once, in the order in which it was sent; what was refused is not
 /// there; what was answered by a fault is there once, whole, or not at all.
-fn told(tale: &Tale, sent: &[Sent]) -> Result<(), String> {
+fn told(tale: &SessionLog, sent: &[SentRequest]) -> Result<(), String> {
     let (mut stops, mut doubted) = (0, 0);
     let mut last = 0;
     for request in sent {
@@ -179,7 +179,7 @@ fn told(tale: &Tale, sent: &[Sent]) -> Result<(), String> {
         let stop = |event: &&ClientEvent| matches!(event, ClientEvent::Interrupt { .. });
         let many = request.events.iter().filter(stop).count();
         match &request.fate {
-            Fate::Kept(ids) => {
+            RequestFate::Kept(ids) => {
                 stops += many;
                 ledger::judge(&request.events, ids, &tale.lines)?;
                 let first = ids.first().and_then(|id| tale.lines.iter().find(|line| line.id == Some(*id)));
@@ -189,11 +189,11 @@ fn told(tale: &Tale, sent: &[Sent]) -> Result<(), String> {
                     last = position;
                 }
             }
-            Fate::Refused => {
+            RequestFate::Refused => {
                 let there = words(&request.events).iter().any(|word| count(tale, word) != (0, 0));
                 law!(!there, "ledger: {:?} was refused and is in the log", request.events);
             }
-            Fate::Unsure => {
+            RequestFate::Unsure => {
                 doubted += many;
                 let counts: Vec<_> = words(&request.events).iter().map(|word| count(tale, word)).collect();
                 let some = counts.iter().any(|found| *found != (0, 0));
@@ -221,7 +221,7 @@ fn words(events: &[ClientEvent]) -> Vec<&str> {
     events.iter().flat_map(content).filter_map(text).collect()
 }
 
-fn content(event: &ClientEvent) -> &[Block] {
+fn content(event: &ClientEvent) -> &[ContentBlock] {
     match event {
         ClientEvent::Message { content } => content,
         ClientEvent::CustomResult { content, .. } => content.as_deref().unwrap_or_default(),
@@ -229,15 +229,18 @@ fn content(event: &ClientEvent) -> &[Block] {
     }
 }
 
-fn text(block: &Block) -> Option<&str> {
+fn text(block: &ContentBlock) -> Option<&str> {
     match block {
-        Block::Text { text } => Some(text),
-        Block::Redacted | Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } => None,
+        ContentBlock::Text { text } => Some(text),
+        ContentBlock::Redacted
+        | ContentBlock::Image { .. }
+        | ContentBlock::Document { .. }
+        | ContentBlock::SearchResult { .. } => None,
     }
 }
 
 /// How often these words are in the log as something done, and as something queued.
-fn count(tale: &Tale, word: &str) -> (usize, usize) {
+fn count(tale: &SessionLog, word: &str) -> (usize, usize) {
     let said = tale.lines.iter().filter(|line| line.kind.starts_with("user.") || line.kind == "note.queued");
     let said = said.filter(|line| line.texts() == [word]);
     said.fold(
@@ -249,7 +252,7 @@ fn count(tale: &Tale, word: &str) -> (usize, usize) {
 }
 
 /// A request that was open when an engine started is cut before anything else happens.
-fn recoveries(tale: &Tale) -> Result<(), String> {
+fn recoveries(tale: &SessionLog) -> Result<(), String> {
     for (birth, _) in &tale.births {
         let (before, after) = tale.lines.split_at_checked(*birth as usize).unwrap_or((&tale.lines, &[]));
         let open = before.iter().rev().find(|line| line.kind.starts_with("span."));
@@ -264,7 +267,7 @@ fn recoveries(tale: &Tale) -> Result<(), String> {
 
 /// What had begun and may have done something when an engine started is answered as unknown before anything
 /// else happens; nothing else is. Of the calls of a thread that is one at most.
-fn torn(tale: &Tale) -> Result<(), String> {
+fn torn(tale: &SessionLog) -> Result<(), String> {
     let mut lines = tale.lines.as_slice();
     for row in &tale.rows {
         let (commit, rest) = lines.split_at_checked(row.count as usize).unwrap_or((lines, &[]));
@@ -284,12 +287,13 @@ fn torn(tale: &Tale) -> Result<(), String> {
 }
 
 /// What a tool gave stands in the log word for word, or not at all.
-fn gave(tale: &Tale, given: &BTreeMap<EventId, Vec<Outcome>>) -> Result<(), String> {
+fn gave(tale: &SessionLog, given: &BTreeMap<EventId, Vec<ToolOutcome>>) -> Result<(), String> {
     let own = tale.lines.iter().filter(|line| line.kind == "agent.tool_result" && is_own(line));
     for line in own {
         let Some(call) = line.about else { continue };
         let here = (line.content.clone(), line.is_error);
-        let is = |outcome: &Outcome| (serde_json::to_value(&outcome.content).ok(), outcome.is_error) == here;
+        let is =
+            |outcome: &ToolOutcome| (serde_json::to_value(&outcome.content).ok(), outcome.is_error) == here;
         let said = given.get(&call).is_some_and(|outcomes| outcomes.iter().any(is));
         law!(said, "outcome: no tool gave {call} what the log says: {here:?}");
     }
@@ -297,7 +301,7 @@ fn gave(tale: &Tale, given: &BTreeMap<EventId, Vec<Outcome>>) -> Result<(), Stri
 }
 
 /// A request that was cut although nobody stopped it and its engine was still there.
-fn unlawful_cut(tale: &Tale, lost: impl Fn(Stamp, Stamp) -> bool) -> Option<EventId> {
+fn unlawful_cut(tale: &SessionLog, lost: impl Fn(Timestamp, Timestamp) -> bool) -> Option<EventId> {
     let starts: BTreeMap<_, _> = tale.lines.iter().filter_map(|line| Some((line.id?, line.at))).collect();
     let mut lines = tale.lines.as_slice();
     for row in &tale.rows {
@@ -319,7 +323,7 @@ fn unlawful_cut(tale: &Tale, lost: impl Fn(Stamp, Stamp) -> bool) -> Option<Even
 }
 
 /// Each retry: the request that it made, when it was due, and when it came.
-fn retries(tale: &Tale) -> Vec<(Option<EventId>, Stamp, Stamp)> {
+fn retries(tale: &SessionLog) -> Vec<(Option<EventId>, Timestamp, Timestamp)> {
     let mut until = None;
     let mut made = Vec::new();
     for line in &tale.lines {
@@ -338,52 +342,52 @@ fn retries(tale: &Tale) -> Vec<(Option<EventId>, Stamp, Stamp)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tale::agent;
+    use super::super::session_log::agent;
     use super::*;
-    use crate::kit::Kit;
-    use crate::line::Line;
+    use crate::agent_tools::AgentTools;
+    use crate::line::LogLine;
     use crate::referee::testing::{about, called, end, event, id, retry, told as answered};
     use protocol::SessionId;
-    use store::Row;
+    use store::LogRow;
 
-    fn tale(commits: &[&[Line]], births: &[u64]) -> Tale {
-        let kit = Kit::throw(&mut Dice::new(1));
-        let mut tale = Tale::new(SessionId::from_bits(1), agent(1, &kit));
+    fn tale(commits: &[&[LogLine]], births: &[u64]) -> SessionLog {
+        let kit = AgentTools::throw(&mut Dice::new(1));
+        let mut tale = SessionLog::new(SessionId::from_bits(1), agent(1, &kit));
         for commit in commits {
             let first = tale.lines.len() as u64;
-            tale.rows.push(Row {
+            tale.rows.push(LogRow {
                 first,
                 count: commit.len() as u32,
-                at: Stamp::default(),
+                at: Timestamp::default(),
                 body: Vec::new(),
                 receipt: None,
             });
-            let placed = (first..).zip(*commit).map(|(position, line)| Line { position, ..line.clone() });
+            let placed = (first..).zip(*commit).map(|(position, line)| LogLine { position, ..line.clone() });
             tale.lines.extend(placed);
         }
         tale.births = births.iter().map(|birth| (*birth, Vec::new())).collect();
         tale
     }
 
-    fn said(number: u128, kind: &str, word: &str) -> Line {
-        let content = serde_json::to_value([Block::text(word)]).ok();
-        Line { content, ..event(number, kind) }
+    fn said(number: u128, kind: &str, word: &str) -> LogLine {
+        let content = serde_json::to_value([ContentBlock::text(word)]).ok();
+        LogLine { content, ..event(number, kind) }
     }
 
-    fn sent(word: &str, fate: Fate) -> Sent {
-        let events = vec![ClientEvent::Message { content: vec![Block::text(word)] }];
-        Sent { session: 1, events, fate, at: Stamp::default(), again: false }
+    fn sent(word: &str, fate: RequestFate) -> SentRequest {
+        let events = vec![ClientEvent::Message { content: vec![ContentBlock::text(word)] }];
+        SentRequest { session: 1, events, fate, at: Timestamp::default(), again: false }
     }
 
-    fn kept(number: u128) -> Fate {
-        Fate::Kept(vec![id(number)])
+    fn kept(number: u128) -> RequestFate {
+        RequestFate::Kept(vec![id(number)])
     }
 
-    fn open() -> Line {
+    fn open() -> LogLine {
         event(1, "span.model_request_start")
     }
 
-    fn cut() -> Line {
+    fn cut() -> LogLine {
         end(1, "cut")
     }
 
@@ -405,14 +409,16 @@ mod tests {
         let none = tale(&[&[event(9, "note.opened")]], &[]);
         let once = tale(&[&[event(9, "note.opened")], &[said(1, "user.message", "a")]], &[]);
         let twice = tale(&[&[said(1, "user.message", "a")], &[said(2, "user.message", "a")]], &[]);
-        assert_eq!(told(&none, &[sent("a", Fate::Refused)]), Ok(()));
-        assert!(told(&once, &[sent("a", Fate::Refused)]).is_err());
-        assert_eq!(told(&none, &[sent("a", Fate::Unsure)]), Ok(()));
-        assert_eq!(told(&once, &[sent("a", Fate::Unsure)]), Ok(()));
-        assert!(told(&twice, &[sent("a", Fate::Unsure)]).is_err());
-        let both = Sent {
-            events: [sent("a", Fate::Unsure), sent("b", Fate::Unsure)].map(|one| one.events).concat(),
-            ..sent("a", Fate::Unsure)
+        assert_eq!(told(&none, &[sent("a", RequestFate::Refused)]), Ok(()));
+        assert!(told(&once, &[sent("a", RequestFate::Refused)]).is_err());
+        assert_eq!(told(&none, &[sent("a", RequestFate::Unsure)]), Ok(()));
+        assert_eq!(told(&once, &[sent("a", RequestFate::Unsure)]), Ok(()));
+        assert!(told(&twice, &[sent("a", RequestFate::Unsure)]).is_err());
+        let both = SentRequest {
+            events: [sent("a", RequestFate::Unsure), sent("b", RequestFate::Unsure)]
+                .map(|one| one.events)
+                .concat(),
+            ..sent("a", RequestFate::Unsure)
         };
         assert!(told(&once, &[both]).is_err(), "in part");
     }
@@ -420,10 +426,10 @@ mod tests {
     #[test]
     fn interrupts_are_counted_between_what_is_known_and_what_is_in_doubt() {
         let events = || vec![ClientEvent::Interrupt { thread: None }];
-        let stop = |fate| Sent { events: events(), ..sent("", fate) };
+        let stop = |fate| SentRequest { events: events(), ..sent("", fate) };
         let log = tale(&[&[event(9, "note.opened")], &[event(1, "user.interrupt")]], &[]);
         assert_eq!(told(&log, &[stop(kept(1))]), Ok(()));
-        assert_eq!(told(&log, &[stop(Fate::Unsure), stop(Fate::Unsure)]), Ok(()));
+        assert_eq!(told(&log, &[stop(RequestFate::Unsure), stop(RequestFate::Unsure)]), Ok(()));
         assert!(told(&log, &[]).is_err());
     }
 
@@ -446,8 +452,8 @@ mod tests {
 
     #[test]
     fn a_retry_is_known_by_its_time_unless_it_was_interrupted_or_another_engine_made_it() {
-        let at = |seconds: i64| Stamp::from_micros(seconds * 1_000_000);
-        let came = Line { at: at(22), ..open() };
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let came = LogLine { at: at(22), ..open() };
         let log = tale(&[&[retry(0, 20)], std::slice::from_ref(&came)], &[]);
         assert_eq!(retries(&log), [(Some(id(1)), at(20), at(22))]);
         assert_eq!(retries(&tale(&[&[retry(0, 20)], std::slice::from_ref(&came)], &[1])), []);
@@ -471,7 +477,7 @@ mod tests {
     fn what_no_tool_gave_is_objected_to() {
         let log = tale(&[&[called(1, "bash", "allow"), answered(1, "out 1")]], &[]);
         let out = |text: &str| {
-            let outcome = Outcome { content: vec![Block::text(text)], is_error: true };
+            let outcome = ToolOutcome { content: vec![ContentBlock::text(text)], is_error: true };
             BTreeMap::from([(id(1), vec![outcome])])
         };
         assert_eq!(gave(&log, &out("out 1")), Ok(()));

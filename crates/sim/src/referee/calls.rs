@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use protocol::EventId;
 
 use super::watch::Referee;
-use crate::desk::{Given, given};
+use crate::call_ledger::{LedgerResult, given};
 use crate::law::law;
-use crate::line::Line;
+use crate::line::LogLine;
 
 /// See the file.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
+pub(super) struct CallsReferee {
     made: BTreeMap<EventId, Made>,
     open: u64,
     /// Calls that never run.
@@ -26,11 +26,11 @@ struct Made {
     runs: bool,
     answered: bool,
     /// What a client answered it with.
-    given: Option<Given>,
+    given: Option<LedgerResult>,
 }
 
-impl Calls {
-    fn made(&mut self, line: &Line, by_client: bool) -> Result<(), String> {
+impl CallsReferee {
+    fn made(&mut self, line: &LogLine, by_client: bool) -> Result<(), String> {
         let Some(id) = line.id else { return Err("a call without an id".into()) };
         let runs = by_client || line.permission[0] != "deny";
         law!(
@@ -42,7 +42,7 @@ impl Calls {
         Ok(())
     }
 
-    fn answered(&mut self, line: &Line, by_client: bool) -> Result<(), String> {
+    fn answered(&mut self, line: &LogLine, by_client: bool) -> Result<(), String> {
         let call = line.about.and_then(|call| self.made.get_mut(&call));
         let Some(made) = call else {
             return Err("it answers a call that was never made".into());
@@ -62,12 +62,12 @@ impl Calls {
     }
 }
 
-impl Referee for Calls {
+impl Referee for CallsReferee {
     fn name(&self) -> &'static str {
         "calls"
     }
 
-    fn see(&mut self, line: &Line) -> Result<(), String> {
+    fn see(&mut self, line: &LogLine) -> Result<(), String> {
         match line.kind.as_str() {
             "agent.custom_tool_use" => self.made(line, true)?,
             "agent.tool_use" => self.made(line, false)?,
@@ -92,28 +92,28 @@ mod tests {
     use super::super::testing::{about, called, event, heard, told};
     use super::*;
 
-    fn call() -> Line {
+    fn call() -> LogLine {
         event(1, "agent.custom_tool_use")
     }
 
-    fn result(call: u128) -> Line {
+    fn result(call: u128) -> LogLine {
         about(9, "user.custom_tool_result", call)
     }
 
     #[test]
     fn an_answer_to_nothing_is_objected_to_and_a_second_one_is_not() {
-        assert_eq!(heard(Calls::default(), &[&[call(), result(1), result(1)]]), Ok(()));
-        assert!(heard(Calls::default(), &[&[call(), result(2)]]).is_err());
-        assert!(heard(Calls::default(), &[&[about(9, "agent.tool_result", 1)]]).is_err());
+        assert_eq!(heard(CallsReferee::default(), &[&[call(), result(1), result(1)]]), Ok(()));
+        assert!(heard(CallsReferee::default(), &[&[call(), result(2)]]).is_err());
+        assert!(heard(CallsReferee::default(), &[&[about(9, "agent.tool_result", 1)]]).is_err());
     }
 
     #[test]
     fn another_answer_of_a_client_is_objected_to_and_one_to_what_the_server_closed_is_not() {
         let say = |text: &str, is_error| {
             let content = Some(serde_json::json!([{"type": "text", "text": text}]));
-            Line { content, is_error, ..result(1) }
+            LogLine { content, is_error, ..result(1) }
         };
-        let judged = |first: Line, second| heard(Calls::default(), &[&[call(), first], &[second]]);
+        let judged = |first: LogLine, second| heard(CallsReferee::default(), &[&[call(), first], &[second]]);
         assert_eq!(judged(say("a", false), say("a", false)), Ok(()));
         assert!(judged(say("a", false), say("b", false)).is_err());
         assert!(judged(say("a", false), say("a", true)).is_err());
@@ -125,8 +125,12 @@ mod tests {
     #[test]
     fn whatever_passes_an_open_call_is_objected_to() {
         for kind in ["span.model_request_start", "user.message", "user.interrupt"] {
-            assert!(heard(Calls::default(), &[&[call(), event(2, kind)]]).is_err(), "{kind}");
-            assert_eq!(heard(Calls::default(), &[&[call(), result(1), event(2, kind)]]), Ok(()), "{kind}");
+            assert!(heard(CallsReferee::default(), &[&[call(), event(2, kind)]]).is_err(), "{kind}");
+            assert_eq!(
+                heard(CallsReferee::default(), &[&[call(), result(1), event(2, kind)]]),
+                Ok(()),
+                "{kind}"
+            );
         }
     }
 
@@ -134,15 +138,15 @@ mod tests {
     fn a_call_that_never_runs_and_is_left_open_is_objected_to() {
         let off = called(1, "bash", "deny");
         let refused = told(1, "no");
-        assert!(heard(Calls::default(), &[std::slice::from_ref(&off)]).is_err());
-        assert_eq!(heard(Calls::default(), &[&[off, refused]]), Ok(()));
+        assert!(heard(CallsReferee::default(), &[std::slice::from_ref(&off)]).is_err());
+        assert_eq!(heard(CallsReferee::default(), &[&[off, refused]]), Ok(()));
     }
 
     #[test]
     fn a_call_of_ours_that_is_answered_twice_or_by_the_client_is_objected_to() {
         let ours = called(1, "bash", "allow");
-        assert_eq!(heard(Calls::default(), &[std::slice::from_ref(&ours), &[told(1, "a")]]), Ok(()));
-        assert!(heard(Calls::default(), &[&[ours.clone(), told(1, "a"), told(1, "a")]]).is_err());
-        assert!(heard(Calls::default(), &[&[ours, result(1)]]).is_err());
+        assert_eq!(heard(CallsReferee::default(), &[std::slice::from_ref(&ours), &[told(1, "a")]]), Ok(()));
+        assert!(heard(CallsReferee::default(), &[&[ours.clone(), told(1, "a"), told(1, "a")]]).is_err());
+        assert!(heard(CallsReferee::default(), &[&[ours, result(1)]]).is_err());
     }
 }

@@ -7,22 +7,22 @@ use std::collections::BTreeSet;
 use protocol::EventId;
 
 use super::watch::Referee;
-use crate::desk::{Call, Desk, Kind};
+use crate::call_ledger::{CallLedger, LedgerCall, LedgerKind};
 use crate::law::law;
-use crate::line::Line;
+use crate::line::LogLine;
 use crate::words::{FAILED, INTERRUPTED, UNKNOWN, is_own, is_unread, no_such_tool, rejected};
 
 /// See the file.
 #[derive(Debug, Default)]
-pub(crate) struct Hands {
-    desk: Desk,
+pub(crate) struct ToolsReferee {
+    desk: CallLedger,
     /// The calls of this commit.
     fresh: BTreeSet<EventId>,
     interrupting: bool,
 }
 
-impl Hands {
-    fn result(&mut self, line: &Line) -> Result<(), String> {
+impl ToolsReferee {
+    fn result(&mut self, line: &LogLine) -> Result<(), String> {
         let Some(call) = line.about.and_then(|call| self.desk.call(call)) else {
             return Err("it answers no call".into());
         };
@@ -45,7 +45,7 @@ impl Hands {
     }
 
     /// A call begins once, when it may, and only one that does more than read is written down.
-    fn begins(&self, line: &Line) -> Result<(), String> {
+    fn begins(&self, line: &LogLine) -> Result<(), String> {
         let Some(call) = line.about.and_then(|call| self.desk.call(call)) else {
             return Err("it begins no call".into());
         };
@@ -55,19 +55,19 @@ impl Hands {
     }
 
     /// What the rules say of a call that never runs.
-    fn refused(&self, call: &Call, text: &str) -> Result<(), String> {
+    fn refused(&self, call: &LedgerCall, text: &str) -> Result<(), String> {
         match (call.kind, call.denied()) {
-            (Kind::Deny, _) => {
+            (LedgerKind::Deny, _) => {
                 law!(self.fresh.contains(&call.id), "{} is off and was left open", call.name);
                 let right = text == no_such_tool(&call.name) || is_unread(text);
                 law!(right, "{text:?} is not what {} is refused with", call.name);
             }
-            (Kind::Ask, Some(why)) => {
+            (LedgerKind::Ask, Some(why)) => {
                 law!(self.desk.pending().is_empty(), "{} is refused while others pend", call.name);
                 let right = rejected(&call.name, why);
                 law!(text == right, "{text:?} is not {right:?}");
             }
-            (Kind::Ask | Kind::Allow | Kind::Custom, _) => {
+            (LedgerKind::Ask | LedgerKind::Allow | LedgerKind::Custom, _) => {
                 return Err(format!("nobody refused {}", call.name));
             }
         }
@@ -75,12 +75,12 @@ impl Hands {
     }
 }
 
-impl Referee for Hands {
+impl Referee for ToolsReferee {
     fn name(&self) -> &'static str {
         "hands"
     }
 
-    fn see(&mut self, line: &Line) -> Result<(), String> {
+    fn see(&mut self, line: &LogLine) -> Result<(), String> {
         match line.kind.as_str() {
             "agent.tool_use" => {
                 let legal = [["allow", "always_allow"], ["ask", "always_ask"], ["deny", ""]];
@@ -90,7 +90,7 @@ impl Referee for Hands {
             }
             "user.tool_confirmation" => {
                 let asked = line.about.and_then(|call| self.desk.call(call));
-                law!(asked.is_some_and(|call| call.kind == Kind::Ask), "nobody asked about it");
+                law!(asked.is_some_and(|call| call.kind == LedgerKind::Ask), "nobody asked about it");
                 law!(matches!(line.verdict.as_str(), "allow" | "deny"), "{:?} is no verdict", line.verdict);
             }
             "note.began" => self.begins(line)?,
@@ -118,12 +118,12 @@ mod tests {
     use super::*;
     use crate::words::CUT_OFF;
 
-    fn judged(commits: &[&[Line]]) -> Result<(), String> {
-        heard(Hands::default(), commits)
+    fn judged(commits: &[&[LogLine]]) -> Result<(), String> {
+        heard(ToolsReferee::default(), commits)
     }
 
-    fn own(call: u128) -> Line {
-        Line { is_error: false, ..told(call, "out 1") }
+    fn own(call: u128) -> LogLine {
+        LogLine { is_error: false, ..told(call, "out 1") }
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
         }
         assert!(judged(&[&[called(1, "read", "allow")], &[told(1, UNKNOWN)]]).is_err());
         assert!(judged(&[&[called(1, "bash", "ask")], &[told(1, UNKNOWN)]]).is_err());
-        let soft = Line { is_error: false, ..told(1, UNKNOWN) };
+        let soft = LogLine { is_error: false, ..told(1, UNKNOWN) };
         assert!(judged(&[&[called(1, "bash", "allow")], &[soft]]).is_err());
     }
 
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(judged(&[&[called(1, "bash", "ask")], &stopped]), Ok(()));
         assert!(judged(&[&[called(1, "bash", "ask")], &[told(1, INTERRUPTED)]]).is_err());
         assert!(judged(&[&[called(1, "bash", "allow"), confirmed(1, "allow")]]).is_err());
-        let odd = Line { permission: ["allow".into(), "always_ask".into()], ..called(1, "bash", "allow") };
+        let odd = LogLine { permission: ["allow".into(), "always_ask".into()], ..called(1, "bash", "allow") };
         assert!(judged(&[&[odd]]).is_err());
     }
 }

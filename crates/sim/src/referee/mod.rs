@@ -12,25 +12,25 @@ mod turns;
 mod usage;
 mod watch;
 
-pub use transcript::Script;
+pub use transcript::ExpectedHistory;
 pub use watch::Referee;
 
 /// Those that judge one thread's lines, but for `hands`.
 pub(crate) fn of_thread() -> Vec<Box<dyn Referee>> {
     vec![
-        Box::new(spans::Spans::default()),
-        Box::new(calls::Calls::default()),
-        Box::new(retries::Retries::default()),
-        Box::new(turns::Turns::default()),
+        Box::new(spans::SpansReferee::default()),
+        Box::new(calls::CallsReferee::default()),
+        Box::new(retries::RetriesReferee::default()),
+        Box::new(turns::TurnsReferee::default()),
     ]
 }
 
 /// Those that judge a whole log, however many threads stand in it.
 pub(crate) fn of_log() -> Vec<Box<dyn Referee>> {
     vec![
-        Box::new(stamps::Stamps::default()),
-        Box::new(ends::Ends::default()),
-        Box::new(usage::Usage::default()),
+        Box::new(stamps::StampsReferee::default()),
+        Box::new(ends::EndsReferee::default()),
+        Box::new(usage::UsageReferee::default()),
     ]
 }
 
@@ -39,8 +39,8 @@ pub(crate) mod testing {
     //! Short ways to write a log and to hear what a referee says of it.
 
     use super::Referee;
-    use crate::line::Line;
-    use protocol::{EventId, Stamp};
+    use crate::line::LogLine;
+    use protocol::{EventId, Timestamp};
 
     /// The id with this number.
     pub(crate) fn id(number: u128) -> EventId {
@@ -48,66 +48,70 @@ pub(crate) mod testing {
     }
 
     /// An event with this id.
-    pub(crate) fn event(number: u128, kind: &str) -> Line {
-        Line { id: Some(id(number)), kind: kind.into(), ..Line::default() }
+    pub(crate) fn event(number: u128, kind: &str) -> LogLine {
+        LogLine { id: Some(id(number)), kind: kind.into(), ..LogLine::default() }
     }
 
     /// An event about another.
-    pub(crate) fn about(number: u128, kind: &str, other: u128) -> Line {
-        Line { about: Some(id(other)), ..event(number, kind) }
+    pub(crate) fn about(number: u128, kind: &str, other: u128) -> LogLine {
+        LogLine { about: Some(id(other)), ..event(number, kind) }
     }
 
     /// A call of the built-in tool `name`, or without one of the client's.
-    pub(crate) fn called(number: u128, name: &str, permission: &str) -> Line {
+    pub(crate) fn called(number: u128, name: &str, permission: &str) -> LogLine {
         if name.is_empty() {
             return event(number, "agent.custom_tool_use");
         }
         let why = if permission == "deny" { String::new() } else { format!("always_{permission}") };
-        Line { name: name.into(), permission: [permission.into(), why], ..event(number, "agent.tool_use") }
+        LogLine { name: name.into(), permission: [permission.into(), why], ..event(number, "agent.tool_use") }
     }
 
     /// A person's verdict on a call; who denies says `no`.
-    pub(crate) fn confirmed(call: u128, verdict: &str) -> Line {
+    pub(crate) fn confirmed(call: u128, verdict: &str) -> LogLine {
         let deny_message = (verdict == "deny").then(|| "no".into());
-        Line { verdict: verdict.into(), deny_message, ..about(call + 2_000, "user.tool_confirmation", call) }
+        LogLine {
+            verdict: verdict.into(),
+            deny_message,
+            ..about(call + 2_000, "user.tool_confirmation", call)
+        }
     }
 
     /// The note that a call begins.
-    pub(crate) fn began(call: u128) -> Line {
-        Line { kind: "note.began".into(), about: Some(id(call)), ..Line::default() }
+    pub(crate) fn began(call: u128) -> LogLine {
+        LogLine { kind: "note.began".into(), about: Some(id(call)), ..LogLine::default() }
     }
 
     /// The error that a call of ours is answered with.
-    pub(crate) fn told(call: u128, text: &str) -> Line {
+    pub(crate) fn told(call: u128, text: &str) -> LogLine {
         let content = Some(serde_json::json!([{"type": "text", "text": text}]));
-        Line { content, is_error: true, ..about(call + 3_000, "agent.tool_result", call) }
+        LogLine { content, is_error: true, ..about(call + 3_000, "agent.tool_result", call) }
     }
 
     /// The end of request `start`, ended so.
-    pub(crate) fn end(start: u128, how: &str) -> Line {
+    pub(crate) fn end(start: u128, how: &str) -> LogLine {
         let is_error = matches!(how, "failed" | "cut");
-        Line { how: how.into(), is_error, ..about(start + 1_000, "span.model_request_end", start) }
+        LogLine { how: how.into(), is_error, ..about(start + 1_000, "span.model_request_end", start) }
     }
 
     /// A status event with a stop.
-    pub(crate) fn stopped(kind: &str, stop: &str, pending: &[u128]) -> Line {
+    pub(crate) fn stopped(kind: &str, stop: &str, pending: &[u128]) -> LogLine {
         let pending = pending.iter().map(|number| id(*number)).collect();
-        Line { stop: stop.into(), pending, ..event(0, kind) }
+        LogLine { stop: stop.into(), pending, ..event(0, kind) }
     }
 
     /// A `session.error`.
-    pub(crate) fn error(status: &str, message: &str) -> Line {
-        Line { error: ["x".into(), status.into(), message.into()], ..event(0, "session.error") }
+    pub(crate) fn error(status: &str, message: &str) -> LogLine {
+        LogLine { error: ["x".into(), status.into(), message.into()], ..event(0, "session.error") }
     }
 
     /// A note that a retry waits until this second.
-    pub(crate) fn retry(now: i64, until: i64) -> Line {
-        let at = |seconds: i64| Stamp::from_micros(seconds * 1_000_000);
-        Line { at: at(now), until: Some(at(until)), kind: "note.retry".into(), ..Line::default() }
+    pub(crate) fn retry(now: i64, until: i64) -> LogLine {
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        LogLine { at: at(now), until: Some(at(until)), kind: "note.retry".into(), ..LogLine::default() }
     }
 
     /// What the referee says of these commits.
-    pub(crate) fn heard(mut referee: impl Referee, commits: &[&[Line]]) -> Result<(), String> {
+    pub(crate) fn heard(mut referee: impl Referee, commits: &[&[LogLine]]) -> Result<(), String> {
         for commit in commits {
             for line in *commit {
                 referee.see(line)?;

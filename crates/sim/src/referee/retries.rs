@@ -4,11 +4,11 @@
 //! that the log alone says both, whatever advice stands behind them; those of an empty answer are the
 //! kernel's own.
 
-use protocol::Stamp;
+use protocol::Timestamp;
 
 use super::watch::Referee;
 use crate::law::law;
-use crate::line::Line;
+use crate::line::LogLine;
 
 /// Of a route that says nothing.
 const ATTEMPTS: u32 = 8;
@@ -21,18 +21,18 @@ const WITHOUT: u32 = 4;
 
 /// See the file.
 #[derive(Debug, Default)]
-pub(super) struct Retries {
+pub(super) struct RetriesReferee {
     failed: u32,
     without: u32,
     /// What must come next.
     next: Option<&'static str>,
     /// Whether what came since the last answer may be to blame.
     refused: bool,
-    until: Option<Stamp>,
+    until: Option<Timestamp>,
 }
 
-impl Retries {
-    fn error(&mut self, line: &Line) -> Result<(), String> {
+impl RetriesReferee {
+    fn error(&mut self, line: &LogLine) -> Result<(), String> {
         let [kind, status, message] = &line.error;
         let owed = self.next.take() == Some("session.error");
         if kind == "tool_use_limit_reached_error" {
@@ -66,7 +66,7 @@ impl Retries {
         Ok(())
     }
 
-    fn pause(&mut self, line: &Line) -> Result<(), String> {
+    fn pause(&mut self, line: &LogLine) -> Result<(), String> {
         let until = line.until.unwrap_or_default();
         let pause = until.since(line.at).as_millis() as u64;
         let whole = (500 << self.failed.saturating_sub(1)).min(30_000);
@@ -78,12 +78,12 @@ impl Retries {
     }
 }
 
-impl Referee for Retries {
+impl Referee for RetriesReferee {
     fn name(&self) -> &'static str {
         "retries"
     }
 
-    fn see(&mut self, line: &Line) -> Result<(), String> {
+    fn see(&mut self, line: &LogLine) -> Result<(), String> {
         law!(self.next.is_none_or(|next| next == line.kind), "expected {}", self.next.unwrap_or_default());
         match line.kind.as_str() {
             "session.error" => return self.error(line),
@@ -122,29 +122,29 @@ mod tests {
     use super::super::testing::{end, error, event, heard, retry};
     use super::*;
 
-    fn failed(until: i64) -> Vec<Line> {
+    fn failed(until: i64) -> Vec<LogLine> {
         vec![end(1, "failed"), error("retrying", "cut: gone"), retry(0, until)]
     }
 
-    fn start(second: i64) -> Line {
-        Line { at: Stamp::from_micros(second * 1_000_000), ..event(2, "span.model_request_start") }
+    fn start(second: i64) -> LogLine {
+        LogLine { at: Timestamp::from_micros(second * 1_000_000), ..event(2, "span.model_request_start") }
     }
 
     #[test]
     fn a_wake_before_its_time_is_objected_to() {
-        assert_eq!(heard(Retries::default(), &[&failed(1), &[start(1)]]), Ok(()));
-        assert!(heard(Retries::default(), &[&failed(2), &[start(1)]]).is_err());
+        assert_eq!(heard(RetriesReferee::default(), &[&failed(1), &[start(1)]]), Ok(()));
+        assert!(heard(RetriesReferee::default(), &[&failed(2), &[start(1)]]).is_err());
         let stopped = [event(3, "user.interrupt"), start(1)];
-        assert_eq!(heard(Retries::default(), &[&failed(2), &stopped]), Ok(()));
+        assert_eq!(heard(RetriesReferee::default(), &[&failed(2), &stopped]), Ok(()));
     }
 
     #[test]
     fn a_ninth_attempt_and_giving_up_too_soon_are_objected_to() {
         let tries = |times: usize| (0..times).flat_map(|_| failed(30)).collect::<Vec<_>>();
         let over = [end(1, "failed"), error("exhausted", "cut: gone")];
-        assert_eq!(heard(Retries::default(), &[&tries(7), &over]), Ok(()));
-        assert!(heard(Retries::default(), &[&tries(8)]).is_err());
-        assert!(heard(Retries::default(), &[&tries(6), &over]).is_err());
+        assert_eq!(heard(RetriesReferee::default(), &[&tries(7), &over]), Ok(()));
+        assert!(heard(RetriesReferee::default(), &[&tries(8)]).is_err());
+        assert!(heard(RetriesReferee::default(), &[&tries(6), &over]).is_err());
     }
 
     #[test]
@@ -152,9 +152,9 @@ mod tests {
         let failed = |status| [end(1, "failed"), error(status, "cut: gone (of 2)")];
         let again = [&failed("retrying")[..], &[retry(0, 1)]].concat();
         let over = failed("exhausted");
-        assert_eq!(heard(Retries::default(), &[&again, &over]), Ok(()));
-        assert!(heard(Retries::default(), &[&again, &again]).is_err());
-        assert!(heard(Retries::default(), &[&over]).is_err());
+        assert_eq!(heard(RetriesReferee::default(), &[&again, &over]), Ok(()));
+        assert!(heard(RetriesReferee::default(), &[&again, &again]).is_err());
+        assert!(heard(RetriesReferee::default(), &[&over]).is_err());
     }
 
     #[test]
@@ -162,23 +162,23 @@ mod tests {
         let empty = |status| [end(1, "failed"), error(status, "The model's answer was empty.")];
         let again = [&empty("retrying")[..], &[retry(0, 30)]].concat();
         let over = empty("exhausted");
-        assert_eq!(heard(Retries::default(), &[&again, &again, &over]), Ok(()));
-        assert!(heard(Retries::default(), &[&again, &again, &again]).is_err());
-        assert!(heard(Retries::default(), &[&again, &over]).is_err());
+        assert_eq!(heard(RetriesReferee::default(), &[&again, &again, &over]), Ok(()));
+        assert!(heard(RetriesReferee::default(), &[&again, &again, &again]).is_err());
+        assert!(heard(RetriesReferee::default(), &[&again, &over]).is_err());
     }
 
     #[test]
     fn pauses_out_of_bounds_are_objected_to() {
-        assert!(heard(Retries::default(), &[&failed(0)]).is_err());
-        assert!(heard(Retries::default(), &[&failed(61)]).is_err());
+        assert!(heard(RetriesReferee::default(), &[&failed(0)]).is_err());
+        assert!(heard(RetriesReferee::default(), &[&failed(61)]).is_err());
     }
 
     #[test]
     fn what_will_fail_again_must_not_be_tried_again_and_each_failure_has_its_error() {
         let again = [end(1, "failed"), error("retrying", "invalid: no"), retry(0, 1)];
-        assert!(heard(Retries::default(), &[&again]).is_err());
-        assert!(heard(Retries::default(), &[&[end(1, "failed")]]).is_err());
-        assert!(heard(Retries::default(), &[&[end(1, "failed"), event(2, "user.message")]]).is_err());
-        assert!(heard(Retries::default(), &[&[error("exhausted", "cut: gone")]]).is_err());
+        assert!(heard(RetriesReferee::default(), &[&again]).is_err());
+        assert!(heard(RetriesReferee::default(), &[&[end(1, "failed")]]).is_err());
+        assert!(heard(RetriesReferee::default(), &[&[end(1, "failed"), event(2, "user.message")]]).is_err());
+        assert!(heard(RetriesReferee::default(), &[&[error("exhausted", "cut: gone")]]).is_err());
     }
 }

@@ -5,14 +5,18 @@ use std::collections::BTreeSet;
 
 use protocol::EventId;
 
-use crate::desk::{Call, Desk};
+use crate::call_ledger::{CallLedger, LedgerCall};
 use crate::law::law;
 
 /// Judges the calls that run `now`, when those of `before` ran and this commit changed what it changed.
 ///
 /// # Errors
 /// The law that is broken.
-pub(crate) fn judge(desk: &Desk, before: &BTreeSet<EventId>, now: &BTreeSet<EventId>) -> Result<(), String> {
+pub(crate) fn judge(
+    desk: &CallLedger,
+    before: &BTreeSet<EventId>,
+    now: &BTreeSet<EventId>,
+) -> Result<(), String> {
     let open = desk.open();
     let Some((first, last)) = together(desk, now)? else {
         let waits = open.iter().find(|call| desk.may_run(call));
@@ -37,7 +41,7 @@ pub(crate) fn judge(desk: &Desk, before: &BTreeSet<EventId>, now: &BTreeSet<Even
 ///
 /// # Errors
 /// The law that is broken.
-pub(crate) fn together(desk: &Desk, now: &BTreeSet<EventId>) -> Result<Option<(usize, usize)>, String> {
+pub(crate) fn together(desk: &CallLedger, now: &BTreeSet<EventId>) -> Result<Option<(usize, usize)>, String> {
     let open = desk.open();
     for id in now {
         let Some(call) = open.iter().find(|call| call.id == *id) else {
@@ -46,7 +50,7 @@ pub(crate) fn together(desk: &Desk, now: &BTreeSet<EventId>) -> Result<Option<(u
         let pending = desk.pending();
         law!(desk.may_run(call), "runs: {} {id} may not run; {pending:?} need the client", call.name);
     }
-    let running: Vec<(usize, &&Call)> =
+    let running: Vec<(usize, &&LedgerCall)> =
         open.iter().enumerate().filter(|(_, call)| now.contains(&call.id)).collect();
     let (Some((first, _)), Some((last, _))) = (running.first(), running.last()) else { return Ok(None) };
     let reads = running.iter().all(|(_, call)| call.reads());
@@ -59,7 +63,7 @@ pub(crate) fn together(desk: &Desk, now: &BTreeSet<EventId>) -> Result<Option<(u
 ///
 /// # Errors
 /// The law that is broken.
-pub(crate) fn beside(desk: &Desk, now: &BTreeSet<EventId>) -> Result<(), String> {
+pub(crate) fn beside(desk: &CallLedger, now: &BTreeSet<EventId>) -> Result<(), String> {
     let open = desk.open();
     let places =
         || open.iter().enumerate().filter(|(_, call)| now.contains(&call.id)).map(|(place, _)| place);
@@ -73,10 +77,10 @@ pub(crate) fn beside(desk: &Desk, now: &BTreeSet<EventId>) -> Result<(), String>
 mod tests {
     use super::super::testing::{called, confirmed, id};
     use super::*;
-    use crate::line::Line;
+    use crate::line::LogLine;
 
-    fn judged(lines: &[Line], before: &[u128], now: &[u128]) -> Result<(), String> {
-        let mut desk = Desk::default();
+    fn judged(lines: &[LogLine], before: &[u128], now: &[u128]) -> Result<(), String> {
+        let mut desk = CallLedger::default();
         for line in lines {
             desk.see(line);
         }
@@ -84,7 +88,7 @@ mod tests {
         judge(&desk, &set(before), &set(now))
     }
 
-    fn allowed(names: &[&str]) -> Vec<Line> {
+    fn allowed(names: &[&str]) -> Vec<LogLine> {
         (1..).zip(names).map(|(number, name)| called(number, name, "allow")).collect()
     }
 
@@ -120,8 +124,8 @@ mod tests {
 
     #[test]
     fn a_group_may_begin_one_after_the_other_and_nothing_else_beside_it() {
-        let beside = |calls: &[Line], now: &[u128]| {
-            let mut desk = Desk::default();
+        let beside = |calls: &[LogLine], now: &[u128]| {
+            let mut desk = CallLedger::default();
             for line in calls {
                 desk.see(line);
             }

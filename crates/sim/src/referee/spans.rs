@@ -5,21 +5,21 @@ use protocol::EventId;
 
 use super::watch::Referee;
 use crate::law::law;
-use crate::line::Line;
+use crate::line::LogLine;
 
 /// See the file.
 #[derive(Debug, Default)]
-pub(super) struct Spans {
+pub(super) struct SpansReferee {
     open: Option<EventId>,
     said: u64,
 }
 
-impl Referee for Spans {
+impl Referee for SpansReferee {
     fn name(&self) -> &'static str {
         "spans"
     }
 
-    fn see(&mut self, line: &Line) -> Result<(), String> {
+    fn see(&mut self, line: &LogLine) -> Result<(), String> {
         match line.kind.as_str() {
             "span.model_request_start" => {
                 law!(self.open.is_none(), "a request is open already");
@@ -54,32 +54,34 @@ mod tests {
     use super::super::testing::{end, event, heard};
     use super::*;
 
-    fn start(number: u128) -> Line {
+    fn start(number: u128) -> LogLine {
         event(number, "span.model_request_start")
     }
 
     #[test]
     fn a_request_that_is_never_ended_or_ended_twice_is_objected_to() {
         let fine = [start(1), end(1, "answered"), start(2), end(2, "cut")];
-        assert_eq!(heard(Spans::default(), &[&fine]), Ok(()));
-        assert!(heard(Spans::default(), &[&[start(1), start(2)]]).is_err());
-        assert!(heard(Spans::default(), &[&[start(1), end(1, "answered"), end(1, "answered")]]).is_err());
-        assert!(heard(Spans::default(), &[&[start(1), end(2, "answered")]]).is_err());
+        assert_eq!(heard(SpansReferee::default(), &[&fine]), Ok(()));
+        assert!(heard(SpansReferee::default(), &[&[start(1), start(2)]]).is_err());
+        assert!(
+            heard(SpansReferee::default(), &[&[start(1), end(1, "answered"), end(1, "answered")]]).is_err()
+        );
+        assert!(heard(SpansReferee::default(), &[&[start(1), end(2, "answered")]]).is_err());
         let idle = event(3, "session.status_idle");
-        assert!(heard(Spans::default(), &[&[start(1), idle]]).is_err());
+        assert!(heard(SpansReferee::default(), &[&[start(1), idle]]).is_err());
     }
 
     #[test]
     fn an_agent_that_speaks_in_no_request_or_in_a_failed_one_is_objected_to() {
-        assert!(heard(Spans::default(), &[&[event(1, "agent.message")]]).is_err());
+        assert!(heard(SpansReferee::default(), &[&[event(1, "agent.message")]]).is_err());
         let cut = [start(1), event(2, "agent.message"), end(1, "cut")];
-        assert!(heard(Spans::default(), &[&cut]).is_err());
-        let mislabelled = Line { is_error: true, ..end(1, "answered") };
-        assert!(heard(Spans::default(), &[&[start(1), mislabelled]]).is_err());
+        assert!(heard(SpansReferee::default(), &[&cut]).is_err());
+        let mislabelled = LogLine { is_error: true, ..end(1, "answered") };
+        assert!(heard(SpansReferee::default(), &[&[start(1), mislabelled]]).is_err());
     }
 
     #[test]
     fn a_message_taken_in_the_middle_of_a_request_is_objected_to() {
-        assert!(heard(Spans::default(), &[&[start(1), event(2, "user.message")]]).is_err());
+        assert!(heard(SpansReferee::default(), &[&[start(1), event(2, "user.message")]]).is_err());
     }
 }

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::EventId;
-use protocol::content::Block;
-use protocol::prompt::{Message, Part, Role};
+use protocol::content::ContentBlock;
+use protocol::prompt::{MessagePart, MessageRole, PromptMessage};
 
 use crate::law::law;
-use crate::line::Line;
+use crate::line::LogLine;
 use crate::model;
 
 /// Refusals in a row from which on the last answer is left out too.
@@ -18,7 +18,7 @@ const WHOLE: u32 = 3;
 
 /// What a reader of the log knows must stand in the history.
 #[derive(Debug, Default)]
-pub struct Script {
+pub struct ExpectedHistory {
     told: Vec<Told>,
     /// Where what came since the last answer begins.
     since: usize,
@@ -57,7 +57,7 @@ enum What {
 
 impl Told {
     /// The blocks of a line, each a text of its own.
-    fn blocks(line: &Line, what: What) -> Vec<Self> {
+    fn blocks(line: &LogLine, what: What) -> Vec<Self> {
         let one = |(block, text)| Self {
             what,
             event: line.id.filter(|_| block >= line.ours),
@@ -77,16 +77,16 @@ impl Told {
 }
 
 /// The texts of a line that say anything, and which of its blocks they are.
-fn said(line: &Line) -> impl Iterator<Item = (usize, String)> {
+fn said(line: &LogLine) -> impl Iterator<Item = (usize, String)> {
     let blocks = line.content.as_ref().and_then(serde_json::Value::as_array).into_iter().flatten();
     let text =
         |(place, block): (usize, &serde_json::Value)| Some((place, block.get("text")?.as_str()?.to_owned()));
     blocks.enumerate().filter_map(text).filter(|(_, text)| !text.trim().is_empty())
 }
 
-impl Script {
+impl ExpectedHistory {
     /// Sees the next line of the log.
-    pub fn see(&mut self, line: &Line) {
+    pub fn see(&mut self, line: &LogLine) {
         match line.kind.as_str() {
             "user.message" => self.told.extend(Told::blocks(line, What::User)),
             "agent.custom_tool_use" | "agent.tool_use" => {
@@ -112,7 +112,7 @@ impl Script {
         }
     }
 
-    fn ended(&mut self, line: &Line) {
+    fn ended(&mut self, line: &LogLine) {
         let said = core::mem::take(&mut self.saying);
         let called = core::mem::take(&mut self.calling) > 0;
         if matches!(line.how.as_str(), "failed" | "cut") {
@@ -162,7 +162,7 @@ impl Script {
     }
 
     /// Remembers what the model put beside an answer that ended.
-    fn keep(&mut self, line: &Line, calls: bool) {
+    fn keep(&mut self, line: &LogLine, calls: bool) {
         let [input, output, ..] = line.tokens;
         let at = self.told.len();
         if let Some((from, json)) = model::beside(input, output).filter(|_| !line.is_error) {
@@ -175,16 +175,19 @@ impl Script {
     ///
     /// # Errors
     /// The law it breaks.
-    pub fn judge(&self, messages: &[Arc<Message>]) -> Result<(), String> {
+    pub fn judge(&self, messages: &[Arc<PromptMessage>]) -> Result<(), String> {
         shape(messages)?;
         let last = messages.last().map(|message| message.role);
-        law!(last == Some(Role::User), "the last message is {last:?}'s");
+        law!(last == Some(MessageRole::User), "the last message is {last:?}'s");
         let words =
             |what| self.told.iter().filter(move |told| told.what == what).flat_map(|told| &told.texts);
         let of = |what| words(what).map(|(_, text)| text.as_str()).collect::<Vec<_>>();
-        law!(texts(messages, Role::User) == of(What::User), "the user's words are not those of the log");
         law!(
-            texts(messages, Role::Assistant) == of(What::Agent),
+            texts(messages, MessageRole::User) == of(What::User),
+            "the user's words are not those of the log"
+        );
+        law!(
+            texts(messages, MessageRole::Assistant) == of(What::Agent),
             "the agent's words are not those of the log"
         );
         let kept = self.beside.iter().map(|(_, beside)| beside);
@@ -201,31 +204,40 @@ impl Script {
 }
 
 /// What calls were answered with, in order.
-fn results(messages: &[Arc<Message>]) -> impl Iterator<Item = (Vec<String>, bool)> {
-    let text = |block: &Block| match block {
-        Block::Text { text } => Some(text.clone()),
-        Block::Redacted | Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } => None,
+fn results(messages: &[Arc<PromptMessage>]) -> impl Iterator<Item = (Vec<String>, bool)> {
+    let text = |block: &ContentBlock| match block {
+        ContentBlock::Text { text } => Some(text.clone()),
+        ContentBlock::Redacted
+        | ContentBlock::Image { .. }
+        | ContentBlock::Document { .. }
+        | ContentBlock::SearchResult { .. } => None,
     };
     messages.iter().flat_map(|message| &message.parts).filter_map(move |part| match part {
-        Part::ToolResult { content, is_error, .. } => {
+        MessagePart::ToolResult { content, is_error, .. } => {
             Some((content.iter().filter_map(text).collect(), *is_error))
         }
-        Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => None,
+        MessagePart::Content(_)
+        | MessagePart::Thinking(_)
+        | MessagePart::Beside { .. }
+        | MessagePart::ToolUse { .. } => None,
     })
 }
 
 /// What stands beside answers: of each the route, what it is, and whether it is beside the last call.
-fn beside(messages: &[Arc<Message>]) -> Result<Vec<(String, String, bool)>, String> {
+fn beside(messages: &[Arc<PromptMessage>]) -> Result<Vec<(String, String, bool)>, String> {
     let mut found = Vec::new();
     for message in messages {
         let last = message.parts.iter().rev().find_map(|part| match part {
-            Part::ToolUse { id, .. } => Some(id),
-            Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolResult { .. } => None,
+            MessagePart::ToolUse { id, .. } => Some(id),
+            MessagePart::Content(_)
+            | MessagePart::Thinking(_)
+            | MessagePart::Beside { .. }
+            | MessagePart::ToolResult { .. } => None,
         });
         let mut route = None;
         for part in &message.parts {
             match part {
-                Part::Beside { from, beside } => {
+                MessagePart::Beside { from, beside } => {
                     law!(
                         beside.call.is_none() || beside.call.as_ref() == last,
                         "{beside:?} stands beside another call"
@@ -233,32 +245,32 @@ fn beside(messages: &[Arc<Message>]) -> Result<Vec<(String, String, bool)>, Stri
                     route = Some(from);
                     found.push((from.route.clone(), beside.json.clone(), beside.call.is_some()));
                 }
-                Part::Thinking(thought) => {
+                MessagePart::Thinking(thought) => {
                     law!(thought.from.as_ref() == route, "{thought:?} came over {route:?}");
                 }
-                Part::Content(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => {}
+                MessagePart::Content(_) | MessagePart::ToolUse { .. } | MessagePart::ToolResult { .. } => {}
             }
         }
     }
     Ok(found)
 }
 
-fn texts(messages: &[Arc<Message>], role: Role) -> Vec<&str> {
+fn texts(messages: &[Arc<PromptMessage>], role: MessageRole) -> Vec<&str> {
     let parts = messages.iter().filter(|message| message.role == role).flat_map(|message| &message.parts);
     let text = |part| match part {
-        &Part::Content(Block::Text { ref text }) => Some(text.as_str()),
-        Part::Content(_)
-        | Part::Thinking(_)
-        | Part::Beside { .. }
-        | Part::ToolUse { .. }
-        | Part::ToolResult { .. } => None,
+        &MessagePart::Content(ContentBlock::Text { ref text }) => Some(text.as_str()),
+        MessagePart::Content(_)
+        | MessagePart::Thinking(_)
+        | MessagePart::Beside { .. }
+        | MessagePart::ToolUse { .. }
+        | MessagePart::ToolResult { .. } => None,
     };
     parts.filter_map(text).collect()
 }
 
 /// The laws that hold for any history.
-fn shape(messages: &[Arc<Message>]) -> Result<(), String> {
-    let mut expected = Role::User;
+fn shape(messages: &[Arc<PromptMessage>]) -> Result<(), String> {
+    let mut expected = MessageRole::User;
     let mut used = BTreeSet::new();
     let mut open: BTreeSet<&str> = BTreeSet::new();
     for message in messages {
@@ -268,7 +280,7 @@ fn shape(messages: &[Arc<Message>]) -> Result<(), String> {
         for part in &message.parts {
             law!(fits(message.role, part), "{:?} cannot say {part:?}", message.role);
             match part {
-                Part::ToolUse { id, name, .. } => {
+                MessagePart::ToolUse { id, name, .. } => {
                     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
                     law!(!id.is_empty() && id.bytes().all(legal), "the tool id {id:?} is not legal");
                     let long = name.is_empty() || name.len() > 128;
@@ -276,31 +288,36 @@ fn shape(messages: &[Arc<Message>]) -> Result<(), String> {
                     law!(used.insert(id.as_str()), "the tool id {id} is used twice");
                     open.insert(id);
                 }
-                Part::ToolResult { id, .. } => {
+                MessagePart::ToolResult { id, .. } => {
                     law!(!content, "a tool result stands behind other content");
                     law!(open.remove(id.as_str()), "a result of {id}, which is not open");
                 }
-                Part::Content(_) | Part::Thinking(_) => content = true,
-                Part::Beside { .. } => {}
+                MessagePart::Content(_) | MessagePart::Thinking(_) => content = true,
+                MessagePart::Beside { .. } => {}
             }
         }
-        law!(message.role == Role::Assistant || open.is_empty(), "{open:?} not answered in the next message");
-        law!(!matches!(message.parts.last(), Some(Part::Thinking(_))), "a message ends in thinking");
+        law!(
+            message.role == MessageRole::Assistant || open.is_empty(),
+            "{open:?} not answered in the next message"
+        );
+        law!(!matches!(message.parts.last(), Some(MessagePart::Thinking(_))), "a message ends in thinking");
         expected = match expected {
-            Role::User => Role::Assistant,
-            Role::Assistant => Role::User,
+            MessageRole::User => MessageRole::Assistant,
+            MessageRole::Assistant => MessageRole::User,
         };
     }
     law!(open.is_empty(), "{open:?} never answered");
     Ok(())
 }
 
-fn fits(role: Role, part: &Part) -> bool {
+fn fits(role: MessageRole, part: &MessagePart) -> bool {
     match part {
-        Part::Content(Block::Text { text }) => !text.trim().is_empty(),
-        Part::Content(_) => true,
-        Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => role == Role::Assistant,
-        Part::ToolResult { .. } => role == Role::User,
+        MessagePart::Content(ContentBlock::Text { text }) => !text.trim().is_empty(),
+        MessagePart::Content(_) => true,
+        MessagePart::Thinking(_) | MessagePart::Beside { .. } | MessagePart::ToolUse { .. } => {
+            role == MessageRole::Assistant
+        }
+        MessagePart::ToolResult { .. } => role == MessageRole::User,
     }
 }
 
@@ -310,31 +327,34 @@ mod tests {
     use super::*;
     use protocol::{
         Object,
-        prompt::{Beside, Origin, Thought},
+        prompt::{AnswerOrigin, ProviderMember, ThinkingPart},
     };
 
-    fn text(text: &str) -> Part {
-        Part::Content(Block::text(text))
+    fn text(text: &str) -> MessagePart {
+        MessagePart::Content(ContentBlock::text(text))
     }
 
-    fn tool(id: &str) -> Part {
-        Part::ToolUse { id: id.into(), name: "f".into(), input: Object::new() }
+    fn tool(id: &str) -> MessagePart {
+        MessagePart::ToolUse { id: id.into(), name: "f".into(), input: Object::new() }
     }
 
-    fn result(id: &str) -> Part {
-        Part::ToolResult { id: id.into(), content: Vec::new(), is_error: false }
+    fn result(id: &str) -> MessagePart {
+        MessagePart::ToolResult { id: id.into(), content: Vec::new(), is_error: false }
     }
 
-    fn history(turns: &[(Role, &[Part])]) -> Vec<Arc<Message>> {
-        turns.iter().map(|(role, parts)| Arc::new(Message { role: *role, parts: parts.to_vec() })).collect()
+    fn history(turns: &[(MessageRole, &[MessagePart])]) -> Vec<Arc<PromptMessage>> {
+        turns
+            .iter()
+            .map(|(role, parts)| Arc::new(PromptMessage { role: *role, parts: parts.to_vec() }))
+            .collect()
     }
 
-    const U: Role = Role::User;
-    const A: Role = Role::Assistant;
+    const U: MessageRole = MessageRole::User;
+    const A: MessageRole = MessageRole::Assistant;
 
     #[test]
     fn a_history_that_keeps_the_laws_is_fine() {
-        let fine: [(Role, &[Part]); 3] = [
+        let fine: [(MessageRole, &[MessagePart]); 3] = [
             (U, &[text("a")]),
             (A, &[text("b"), tool("1"), tool("2")]),
             (U, &[result("2"), result("1"), text("c")]),
@@ -344,9 +364,9 @@ mod tests {
 
     #[test]
     fn each_broken_law_is_objected_to() {
-        let thought = Part::Thinking(Thought { raw: serde_json::Value::Null, from: None });
-        let odd = Part::ToolUse { id: "1".into(), name: "f.g".into(), input: Object::new() };
-        let broken: [&[(Role, &[Part])]; 11] = [
+        let thought = MessagePart::Thinking(ThinkingPart { raw: serde_json::Value::Null, from: None });
+        let odd = MessagePart::ToolUse { id: "1".into(), name: "f.g".into(), input: Object::new() };
+        let broken: [&[(MessageRole, &[MessagePart])]; 11] = [
             &[(U, &[text("a")]), (A, &[odd]), (U, &[result("1")])],
             &[(A, &[text("a")])],
             &[(U, &[text("a")]), (U, &[text("b")])],
@@ -366,9 +386,9 @@ mod tests {
 
     #[test]
     fn words_that_are_lost_or_said_twice_are_objected_to() {
-        let mut script = Script::default();
+        let mut script = ExpectedHistory::default();
         let content = Some(serde_json::json!([{"type": "text", "text": "a"}]));
-        script.see(&Line { content, ..event(1, "user.message") });
+        script.see(&LogLine { content, ..event(1, "user.message") });
         assert_eq!(script.judge(&history(&[(U, &[text("a")])])), Ok(()));
         assert!(script.judge(&history(&[(U, &[text("a"), text("a")])])).is_err());
         assert!(script.judge(&history(&[(U, &[text("b")])])).is_err());
@@ -377,14 +397,14 @@ mod tests {
 
     #[test]
     fn results_that_are_lost_or_changed_are_objected_to() {
-        let mut script = Script::default();
+        let mut script = ExpectedHistory::default();
         let content = Some(serde_json::json!([{"type": "text", "text": "a"}]));
-        script.see(&Line { content, ..event(1, "user.message") });
+        script.see(&LogLine { content, ..event(1, "user.message") });
         script.see(&called(2, "bash", "allow"));
         script.see(&told(2, "b"));
         let history = |is_error, said: &str| {
-            let content = vec![Block::text(said)];
-            let result = Part::ToolResult { id: "1".into(), content, is_error };
+            let content = vec![ContentBlock::text(said)];
+            let result = MessagePart::ToolResult { id: "1".into(), content, is_error };
             history(&[(U, &[text("a")]), (A, &[tool("1")]), (U, &[result])])
         };
         assert_eq!(script.judge(&history(true, "b")), Ok(()));
@@ -394,25 +414,25 @@ mod tests {
 
     #[test]
     fn what_stands_beside_an_answer_and_is_lost_changed_or_somewhere_else_is_objected_to() {
-        let mut script = Script::default();
+        let mut script = ExpectedHistory::default();
         let content = |text: &str| Some(serde_json::json!([{"type": "text", "text": text}]));
-        script.see(&Line { content: content("a"), ..event(1, "user.message") });
+        script.see(&LogLine { content: content("a"), ..event(1, "user.message") });
         script.see(&called(2, "bash", "allow"));
-        script.see(&Line { tokens: [1, 2, 0, 0], ..event(3, "span.model_request_end") });
+        script.see(&LogLine { tokens: [1, 2, 0, 0], ..event(3, "span.model_request_end") });
         let (from, json) = model::beside(1, 2).expect("it has");
-        let at = |from: &Origin, call: Option<&str>, json: &str| Part::Beside {
+        let at = |from: &AnswerOrigin, call: Option<&str>, json: &str| MessagePart::Beside {
             from: Arc::new(from.clone()),
-            beside: Beside { call: call.map(String::from), name: "n".into(), json: json.into() },
+            beside: ProviderMember { call: call.map(String::from), name: "n".into(), json: json.into() },
         };
-        let judged = |parts: &[Part]| {
+        let judged = |parts: &[MessagePart]| {
             let said = [parts, &[tool("0"), tool("1")]].concat();
             script.judge(&history(&[(U, &[text("a")]), (A, &said), (U, &[result("0"), result("1")])]))
         };
         let fine = [at(&from, Some("1"), &json), at(&from, None, &json)];
         let why = judged(&fine).expect_err("the results are others");
         assert!(why.contains("results"), "{why}");
-        let other = Origin { route: "other".into(), ..from.clone() };
-        let broken: [&[Part]; 5] = [
+        let other = AnswerOrigin { route: "other".into(), ..from.clone() };
+        let broken: [&[MessagePart]; 5] = [
             &[],
             &fine[..1],
             &[at(&from, Some("0"), &json), fine[1].clone()],
@@ -427,12 +447,12 @@ mod tests {
 
     #[test]
     fn an_agent_with_the_last_word_is_objected_to() {
-        let mut script = Script::default();
+        let mut script = ExpectedHistory::default();
         let content = |text: &str| Some(serde_json::json!([{"type": "text", "text": text}]));
-        script.see(&Line { content: content("a"), ..event(1, "user.message") });
-        script.see(&Line { content: content("b"), ..event(2, "agent.message") });
+        script.see(&LogLine { content: content("a"), ..event(1, "user.message") });
+        script.see(&LogLine { content: content("b"), ..event(2, "agent.message") });
         let said = history(&[(U, &[text("a")]), (A, &[text("b")])]);
-        script.see(&Line { how: "paused".into(), ..event(3, "span.model_request_end") });
+        script.see(&LogLine { how: "paused".into(), ..event(3, "span.model_request_end") });
         assert!(script.judge(&said).is_err());
         let goes_on = history(&[(U, &[text("a")]), (A, &[text("b")]), (U, &[text("Continue.")])]);
         assert_eq!(script.judge(&goes_on), Ok(()));

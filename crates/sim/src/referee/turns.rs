@@ -7,7 +7,7 @@ use protocol::EventId;
 
 use super::watch::Referee;
 use crate::law::law;
-use crate::line::Line;
+use crate::line::LogLine;
 
 const REQUESTS: u32 = 200;
 const CUT_OFF: u32 = 3;
@@ -15,7 +15,7 @@ const UNREAD: u32 = 5;
 
 /// See the file.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct TurnsReferee {
     due: bool,
     asking: bool,
     waiting: bool,
@@ -27,7 +27,7 @@ pub(super) struct Turns {
     open: BTreeSet<EventId>,
 }
 
-impl Turns {
+impl TurnsReferee {
     fn ended(&mut self, how: &str) {
         self.asking = false;
         self.due = match how {
@@ -43,7 +43,7 @@ impl Turns {
         }
     }
 
-    fn error(&mut self, line: &Line) -> Result<(), String> {
+    fn error(&mut self, line: &LogLine) -> Result<(), String> {
         let [kind, status, _] = &line.error;
         if kind == "tool_use_limit_reached_error" {
             let Self { requests, cut_off, unread, .. } = self;
@@ -61,12 +61,12 @@ impl Turns {
     }
 }
 
-impl Referee for Turns {
+impl Referee for TurnsReferee {
     fn name(&self) -> &'static str {
         "turns"
     }
 
-    fn see(&mut self, line: &Line) -> Result<(), String> {
+    fn see(&mut self, line: &LogLine) -> Result<(), String> {
         match line.kind.as_str() {
             "user.message" => {
                 (self.due, self.requests) = (true, 0);
@@ -106,28 +106,30 @@ mod tests {
     use super::super::testing::{about, end, error, event, heard, retry};
     use super::*;
 
-    fn start() -> Line {
+    fn start() -> LogLine {
         event(1, "span.model_request_start")
     }
 
-    fn message() -> Line {
+    fn message() -> LogLine {
         event(5, "user.message")
     }
 
     #[test]
     fn a_request_without_a_cause_is_objected_to() {
-        assert!(heard(Turns::default(), &[&[start()]]).is_err());
-        assert!(heard(Turns::default(), &[&[message(), start(), end(1, "answered"), start()]]).is_err());
+        assert!(heard(TurnsReferee::default(), &[&[start()]]).is_err());
+        assert!(
+            heard(TurnsReferee::default(), &[&[message(), start(), end(1, "answered"), start()]]).is_err()
+        );
         let again = [message(), start(), end(1, "paused"), start()];
-        assert_eq!(heard(Turns::default(), &[&again]), Ok(()));
+        assert_eq!(heard(TurnsReferee::default(), &[&again]), Ok(()));
     }
 
     #[test]
     fn a_cause_without_a_request_is_objected_to() {
-        assert!(heard(Turns::default(), &[&[message()]]).is_err());
-        assert!(heard(Turns::default(), &[&[message(), start(), end(1, "cut")]]).is_err());
+        assert!(heard(TurnsReferee::default(), &[&[message()]]).is_err());
+        assert!(heard(TurnsReferee::default(), &[&[message(), start(), end(1, "cut")]]).is_err());
         let waits = [message(), start(), end(1, "failed"), error("retrying", ""), retry(0, 1)];
-        assert_eq!(heard(Turns::default(), &[&waits]), Ok(()));
+        assert_eq!(heard(TurnsReferee::default(), &[&waits]), Ok(()));
     }
 
     #[test]
@@ -135,8 +137,8 @@ mod tests {
         let result = about(8, "user.custom_tool_result", 2);
         let call = [message(), start(), event(2, "agent.custom_tool_use"), end(1, "answered")];
         let once = [result.clone(), start(), end(1, "answered")];
-        assert_eq!(heard(Turns::default(), &[&call, &once, std::slice::from_ref(&result)]), Ok(()));
-        assert!(heard(Turns::default(), &[&call, &once, &[result, start()]]).is_err());
+        assert_eq!(heard(TurnsReferee::default(), &[&call, &once, std::slice::from_ref(&result)]), Ok(()));
+        assert!(heard(TurnsReferee::default(), &[&call, &once, &[result, start()]]).is_err());
     }
 
     #[test]
@@ -147,10 +149,10 @@ mod tests {
         };
         let mut guard = error("exhausted", "");
         guard.error[0] = "tool_use_limit_reached_error".into();
-        let with = |times: usize, last: Line| [asked(times), vec![last]].concat();
-        assert_eq!(heard(Turns::default(), &[&with(199, start())]), Ok(()));
-        assert!(heard(Turns::default(), &[&with(200, start())]).is_err());
-        assert_eq!(heard(Turns::default(), &[&with(200, guard.clone())]), Ok(()));
-        assert!(heard(Turns::default(), &[&with(199, guard)]).is_err());
+        let with = |times: usize, last: LogLine| [asked(times), vec![last]].concat();
+        assert_eq!(heard(TurnsReferee::default(), &[&with(199, start())]), Ok(()));
+        assert!(heard(TurnsReferee::default(), &[&with(200, start())]).is_err());
+        assert_eq!(heard(TurnsReferee::default(), &[&with(200, guard.clone())]), Ok(()));
+        assert!(heard(TurnsReferee::default(), &[&with(199, guard)]).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! What every referee does: it watches one law, line by line and commit by commit.
 
-use crate::line::Line;
+use crate::line::LogLine;
 
 /// Watches one law.
 pub trait Referee {
@@ -11,7 +11,7 @@ pub trait Referee {
     ///
     /// # Errors
     /// What is wrong with it.
-    fn see(&mut self, line: &Line) -> Result<(), String>;
+    fn see(&mut self, line: &LogLine) -> Result<(), String>;
 
     /// A commit is complete.
     ///

@@ -10,21 +10,21 @@ use std::io::{self, Write};
 
 use kernel::Input;
 use protocol::EventId;
-use protocol::content::Block;
+use protocol::content::ContentBlock;
 use protocol::input::ClientEvent;
 use protocol::limits;
 use protocol::prompt::Prompt;
 
-use self::provider::Provider;
-use crate::act::{Act, Verdict};
+use self::provider::SternProvider;
+use crate::act::{Act, InputVerdict};
 use crate::dice::Dice;
 use crate::law::law;
-use crate::life::{Broken, Lived, input};
-use crate::size::Size;
+use crate::life::{BrokenLife, LivedLife, input};
+use crate::size::LifeSize;
 use crate::state::State;
-use crate::storm::{self, Kind, Storm, Table};
-use crate::team::line::Line;
-use crate::world::{PRIMARY, World};
+use crate::storm::{self, LifeKind, Storm, Table};
+use crate::team::line::TeamLine;
+use crate::world::{PRIMARY, StormWorld};
 
 /// Steps of one life.
 const STEPS: u64 = 80;
@@ -108,30 +108,32 @@ impl Table for Counts {
     }
 }
 
-impl Kind for Stern {
-    type Line = Line;
+impl LifeKind for Stern {
+    type Line = TeamLine;
     type Table = Counts;
 
     fn table(self) -> Counts {
         Counts::default()
     }
 
-    fn told(self, line: &Line) -> String {
+    fn told(self, line: &TeamLine) -> String {
         line.plain.to_string()
     }
 
-    fn live(self, seed: u64, table: &mut Counts) -> Result<Lived, Box<Broken>> {
+    fn live(self, seed: u64, table: &mut Counts) -> Result<LivedLife, Box<BrokenLife>> {
         let mut dice = Dice::new(seed);
-        let provider = Provider::throw(&mut dice);
-        let world =
-            World::open(dice, Size::Small, 1).map_err(|why| Box::new(Broken { why, log: Vec::new() }))?;
+        let provider = SternProvider::throw(&mut dice);
+        let world = StormWorld::open(dice, LifeSize::Small, 1)
+            .map_err(|why| Box::new(BrokenLife { why, log: Vec::new() }))?;
         let mut life = Life { world, provider, counts: Counts::default() };
         let lived = life.live();
         table.add(&life.counts);
         let (provider, world) = (life.provider, life.world);
         match lived {
-            Ok(()) => Ok(Lived { bodies: world.bodies().to_vec(), log: world.log }),
-            Err(why) => Err(Box::new(Broken { why: format!("{why}, with {provider:?}"), log: world.log })),
+            Ok(()) => Ok(LivedLife { bodies: world.bodies().to_vec(), log: world.log }),
+            Err(why) => {
+                Err(Box::new(BrokenLife { why: format!("{why}, with {provider:?}"), log: world.log }))
+            }
         }
     }
 
@@ -141,8 +143,8 @@ impl Kind for Stern {
 }
 
 struct Life {
-    world: World,
-    provider: Provider,
+    world: StormWorld,
+    provider: SternProvider,
     counts: Counts,
 }
 
@@ -193,8 +195,8 @@ impl Life {
     fn commit(&mut self, input: Input) -> Result<(), String> {
         let at = self.world.now;
         match self.world.commit(input.clone(), at)? {
-            Verdict::Accepted => Ok(()),
-            Verdict::Refused => Err(format!("refused: {input:?}")),
+            InputVerdict::Accepted => Ok(()),
+            InputVerdict::Refused => Err(format!("refused: {input:?}")),
         }
     }
 
@@ -241,7 +243,7 @@ impl Life {
     fn goes_on(&mut self) -> Result<(), String> {
         let mut told = String::new();
         for times in 1..=MESSAGES {
-            let content = vec![Block::text(self.world.voice.word("fine "))];
+            let content = vec![ContentBlock::text(self.world.voice.word("fine "))];
             let before = self.world.log.len();
             self.commit(Input::Client {
                 events: vec![ClientEvent::Message { content }],

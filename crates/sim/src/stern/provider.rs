@@ -1,8 +1,8 @@
 //! A provider that refuses what it is told: by its content, by its size and by its order. What it has read
 //! once it reads again, also with more behind it, unless that is wrong itself.
 
-use protocol::content::Block;
-use protocol::prompt::{Failure, FailureClass, Message, Part, Prompt, Spot};
+use protocol::content::ContentBlock;
+use protocol::prompt::{FailureClass, HistorySpot, MessagePart, ModelFailure, Prompt, PromptMessage};
 
 use crate::dice::Dice;
 use crate::model;
@@ -31,7 +31,7 @@ enum Order {
 
 /// See the file.
 #[derive(Debug)]
-pub(super) struct Provider {
+pub(super) struct SternProvider {
     salt: u64,
     /// One text in so many is refused; `None`: no text is.
     content: Option<u64>,
@@ -41,7 +41,7 @@ pub(super) struct Provider {
     order: Option<Order>,
 }
 
-impl Provider {
+impl SternProvider {
     /// A provider by the dice: it refuses something.
     pub(super) fn throw(dice: &mut Dice) -> Self {
         let laws = 1 + dice.below(7);
@@ -67,15 +67,15 @@ impl Provider {
         &self,
         prompt: &Prompt,
         dice: &mut Dice,
-    ) -> Option<(&'static str, Failure, Vec<Spot>)> {
-        let bad: Vec<Spot> =
+    ) -> Option<(&'static str, ModelFailure, Vec<HistorySpot>)> {
+        let bad: Vec<HistorySpot> =
             prompt.messages.iter().enumerate().flat_map(|(at, message)| self.bad(at, message)).collect();
         if !bad.is_empty() {
             let last = prompt.messages.len().saturating_sub(1);
             let named = match self.naming {
                 Naming::All => bad,
                 Naming::First => bad.into_iter().take(1).collect(),
-                Naming::Wrong => vec![Spot { message: last, part: 0, block: None }],
+                Naming::Wrong => vec![HistorySpot { message: last, part: 0, block: None }],
                 Naming::Nothing => Vec::new(),
             };
             let word = if named.is_empty() { "content, unnamed" } else { "content, named" };
@@ -91,21 +91,21 @@ impl Provider {
                 model::refusal(dice)
             } else {
                 let message = "overflow: the model said so".into();
-                Failure { class: FailureClass::Overflow, message, ..model::refusal(dice) }
+                ModelFailure { class: FailureClass::Overflow, message, ..model::refusal(dice) }
             };
             ("size", failure, Vec::new())
         })
     }
 
     /// The places in a message that it does not take.
-    fn bad(&self, at: usize, message: &Message) -> Vec<Spot> {
+    fn bad(&self, at: usize, message: &PromptMessage) -> Vec<HistorySpot> {
         let Some(rarity) = self.content else { return Vec::new() };
         let bad = |text: &str| {
             let ours = text.starts_with("[removed: ") || text.starts_with("fine ") || text == "Continue.";
             !ours && self.hash(text).is_multiple_of(rarity)
         };
         let found = texts(message).into_iter().filter(|(_, text)| bad(text));
-        found.map(|((part, block), _)| Spot { message: at, part, block }).collect()
+        found.map(|((part, block), _)| HistorySpot { message: at, part, block }).collect()
     }
 
     fn hash(&self, text: &str) -> u64 {
@@ -115,14 +115,14 @@ impl Provider {
 }
 
 impl Order {
-    fn refuses(self, message: &Message) -> bool {
+    fn refuses(self, message: &PromptMessage) -> bool {
         let (mut results, mut calls, mut others) = (false, false, false);
         for part in &message.parts {
             match part {
-                Part::ToolResult { .. } => results = true,
-                Part::ToolUse { .. } => calls = true,
-                Part::Content(_) | Part::Thinking(_) => others = true,
-                Part::Beside { .. } => {}
+                MessagePart::ToolResult { .. } => results = true,
+                MessagePart::ToolUse { .. } => calls = true,
+                MessagePart::Content(_) | MessagePart::Thinking(_) => others = true,
+                MessagePart::Beside { .. } => {}
             }
         }
         match self {
@@ -133,20 +133,21 @@ impl Order {
 }
 
 /// Where each text of a message stands, and what it says; a thought says its signature.
-fn texts(message: &Message) -> Vec<((usize, Option<usize>), String)> {
-    let said = |block: &Block| match block {
-        Block::Text { text } => text.clone(),
-        Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } | Block::Redacted => {
-            String::new()
-        }
+fn texts(message: &PromptMessage) -> Vec<((usize, Option<usize>), String)> {
+    let said = |block: &ContentBlock| match block {
+        ContentBlock::Text { text } => text.clone(),
+        ContentBlock::Image { .. }
+        | ContentBlock::Document { .. }
+        | ContentBlock::SearchResult { .. }
+        | ContentBlock::Redacted => String::new(),
     };
     let mut found = Vec::new();
     for (place, part) in message.parts.iter().enumerate() {
         match part {
-            Part::Content(block) => found.push(((place, None), said(block))),
-            Part::Thinking(thought) => found.push(((place, None), thought.raw.to_string())),
-            Part::ToolUse { .. } | Part::Beside { .. } => {}
-            Part::ToolResult { content, .. } => {
+            MessagePart::Content(block) => found.push(((place, None), said(block))),
+            MessagePart::Thinking(thought) => found.push(((place, None), thought.raw.to_string())),
+            MessagePart::ToolUse { .. } | MessagePart::Beside { .. } => {}
+            MessagePart::ToolResult { content, .. } => {
                 found.extend(content.iter().enumerate().map(|(at, block)| ((place, Some(at)), said(block))));
             }
         }

@@ -5,22 +5,22 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use super::line::Line;
+use super::line::TeamLine;
 use crate::line;
 
 /// The line as its thread has it; `None` for what a single thread does not know.
-pub(crate) fn alike(line: &Line) -> Option<Cow<'_, line::Line>> {
+pub(crate) fn alike(line: &TeamLine) -> Option<Cow<'_, line::LogLine>> {
     let plain = &line.plain;
     Some(match line.kind() {
         "note.delegated" => {
             let permission = if plain.name == "Agent" { "waits" } else { "deny" };
             let permission = [permission.into(), String::new()];
             let kind = "agent.tool_use".into();
-            Cow::Owned(line::Line { kind, id: line.call, permission, ..plain.clone() })
+            Cow::Owned(line::LogLine { kind, id: line.call, permission, ..plain.clone() })
         }
         "note.settled" => {
             let kind = "agent.tool_result".into();
-            Cow::Owned(line::Line { kind, about: line.call, ..plain.clone() })
+            Cow::Owned(line::LogLine { kind, about: line.call, ..plain.clone() })
         }
         "agent.thread_message_received" if line.told == "result" => return None,
         "agent.thread_message_received" => {
@@ -30,7 +30,7 @@ pub(crate) fn alike(line: &Line) -> Option<Cow<'_, line::Line>> {
             let content: Vec<Value> = first.into_iter().chain(line.content()).collect();
             let (kind, content) = ("user.message".into(), Some(Value::Array(content)));
             let ours = usize::from(line.told == "letter");
-            Cow::Owned(line::Line { kind, content, ours, ..plain.clone() })
+            Cow::Owned(line::LogLine { kind, content, ours, ..plain.clone() })
         }
         "note.queued" | "note.cancelled" | "note.kept" | "agent.thread_message_sent" => return None,
         _ => Cow::Borrowed(plain),

@@ -4,35 +4,35 @@ use std::sync::Arc;
 
 use protocol::{EventId, ThreadId};
 
-use super::errands::Errands;
+use super::errands::DelegationJudge;
 use super::judge::Judge;
-use super::line::Line;
-use super::mail::Mail;
-use super::reading::Reading;
-use super::roster::{Team, WEAVER};
-use super::single::Single;
-use super::status::Status;
-use super::waits::Waits;
-use crate::referee::Script;
+use super::line::TeamLine;
+use super::mail::MailJudge;
+use super::reading::TeamReading;
+use super::roster::{TeamRoster, WEAVER};
+use super::single::SingleJudge;
+use super::status::StatusJudge;
+use super::waits::WaitsJudge;
+use crate::referee::ExpectedHistory;
 
 /// See the file.
 pub(crate) struct Bench {
-    single: Single,
-    errands: Errands,
-    status: Status,
-    mail: Mail,
-    waits: Waits,
+    single: SingleJudge,
+    errands: DelegationJudge,
+    status: StatusJudge,
+    mail: MailJudge,
+    waits: WaitsJudge,
 }
 
 impl Bench {
     /// A bench that has seen nothing of this team's log.
-    pub(crate) fn new(team: Arc<Team>) -> Self {
+    pub(crate) fn new(team: Arc<TeamRoster>) -> Self {
         Self {
-            single: Single::new(),
-            errands: Errands::new(team),
-            status: Status::default(),
-            mail: Mail::default(),
-            waits: Waits::default(),
+            single: SingleJudge::new(),
+            errands: DelegationJudge::new(team),
+            status: StatusJudge::default(),
+            mail: MailJudge::default(),
+            waits: WaitsJudge::default(),
         }
     }
 
@@ -40,7 +40,7 @@ impl Bench {
     ///
     /// # Errors
     /// The first objection, with the judge's name.
-    pub(crate) fn see(&mut self, lines: &[Line], reading: &mut Reading) -> Result<(), String> {
+    pub(crate) fn see(&mut self, lines: &[TeamLine], reading: &mut TeamReading) -> Result<(), String> {
         for line in lines {
             for judge in self.judges() {
                 let name = judge.name();
@@ -60,7 +60,7 @@ impl Bench {
     }
 
     /// What must stand in the history of a thread.
-    pub(crate) fn script(&self, thread: ThreadId) -> Option<&Script> {
+    pub(crate) fn script(&self, thread: ThreadId) -> Option<&ExpectedHistory> {
         self.single.script(thread)
     }
 

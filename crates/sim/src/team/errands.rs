@@ -9,16 +9,16 @@ use protocol::{EventId, ThreadId};
 use serde_json::{Value, json};
 
 use super::judge::Judge;
-use super::line::Line;
-use super::reading::{Errand, Reading, Thread};
-use super::roster::Team;
+use super::line::TeamLine;
+use super::reading::{DelegationCall, TeamReading, ThreadReading};
+use super::roster::TeamRoster;
 use crate::law::law;
 use crate::words::is_unread;
 
 /// See the file.
 #[derive(Debug)]
-pub(crate) struct Errands {
-    team: Arc<Team>,
+pub(crate) struct DelegationJudge {
+    team: Arc<TeamRoster>,
     commit: Commit,
     /// The delegation calls of the last commit that were told they have no input, and how.
     unread: Vec<(EventId, String)>,
@@ -43,17 +43,17 @@ fn said(text: &str) -> Vec<Value> {
 }
 
 /// A text of a call's input.
-fn given<'a>(errand: &'a Errand, key: &str) -> Result<&'a str, String> {
+fn given<'a>(errand: &'a DelegationCall, key: &str) -> Result<&'a str, String> {
     let text = errand.input.get(key).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
     text.ok_or_else(|| format!("`{key}` is needed: a text that is not empty."))
 }
 
-fn shown(reading: &Reading, thread: &Thread) -> Value {
+fn shown(reading: &TeamReading, thread: &ThreadReading) -> Value {
     json!({"thread_id": thread.id, "agent": thread.agent, "status": reading.printed(thread.id).name()})
 }
 
-impl Errands {
-    pub(crate) fn new(team: Arc<Team>) -> Self {
+impl DelegationJudge {
+    pub(crate) fn new(team: Arc<TeamRoster>) -> Self {
         Self { team, commit: Commit::default(), unread: Vec::new() }
     }
 
@@ -63,7 +63,7 @@ impl Errands {
     }
 
     /// The place in the roster and the agent that a call asks for, if it may have one now.
-    fn wanted(&self, errand: &Errand, reading: &Reading) -> Result<(usize, String), String> {
+    fn wanted(&self, errand: &DelegationCall, reading: &TeamReading) -> Result<(usize, String), String> {
         let (name, _task) = (given(errand, "agent")?, given(errand, "task")?);
         let found = self.team.named(reading, errand.thread, name);
         let Some(found) = found else {
@@ -85,7 +85,7 @@ impl Errands {
         Ok(found)
     }
 
-    fn created(&mut self, line: &Line, own: ThreadId, reading: &Reading) -> Result<(), String> {
+    fn created(&mut self, line: &TeamLine, own: ThreadId, reading: &TeamReading) -> Result<(), String> {
         let call = line.call.ok_or("made by no call")?;
         let errand = reading.errands.get(&call).ok_or("made by a call that is not open")?;
         law!(errand.thread == own, "another thread's call made it");
@@ -106,7 +106,12 @@ impl Errands {
     }
 
     /// What a call that is over must have been answered with.
-    fn due(&mut self, call: EventId, errand: &Errand, reading: &Reading) -> Result<Answer, String> {
+    fn due(
+        &mut self,
+        call: EventId,
+        errand: &DelegationCall,
+        reading: &TeamReading,
+    ) -> Result<Answer, String> {
         let own = errand.thread;
         Ok(match errand.name.as_str() {
             "create_agent" | "Agent" => match self.commit.made.get(&call) {
@@ -126,7 +131,7 @@ impl Errands {
                 Err(why) => Err(why),
             },
             "list_agents" => {
-                let agent = |child: &Thread| {
+                let agent = |child: &ThreadReading| {
                     let mut agent = shown(reading, child);
                     agent["pending_messages"] = child.queue.len().into();
                     agent
@@ -158,7 +163,7 @@ impl Errands {
         Ok(())
     }
 
-    fn settled(&mut self, line: &Line, own: ThreadId, reading: &Reading) -> Result<(), String> {
+    fn settled(&mut self, line: &TeamLine, own: ThreadId, reading: &TeamReading) -> Result<(), String> {
         let call = line.call.ok_or("it settles no call")?;
         let errand = reading.errands.get(&call).ok_or("it settles a call that is not open")?.clone();
         law!(errand.thread == own, "it settles another thread's call");
@@ -184,7 +189,10 @@ impl Errands {
 }
 
 /// The child that a letter goes to, and what it says.
-fn letter<'a>(errand: &'a Errand, reading: &'a Reading) -> Result<(&'a Thread, &'a str), String> {
+fn letter<'a>(
+    errand: &'a DelegationCall,
+    reading: &'a TeamReading,
+) -> Result<(&'a ThreadReading, &'a str), String> {
     let (id, message) = (given(errand, "thread_id")?, given(errand, "message")?);
     let child = id.parse().ok().and_then(|id| reading.thread(id));
     let Some(child) = child.filter(|child| child.parent == Some(errand.thread)) else {
@@ -200,12 +208,12 @@ fn letter<'a>(errand: &'a Errand, reading: &'a Reading) -> Result<(&'a Thread, &
     Ok((child, message))
 }
 
-impl Judge for Errands {
+impl Judge for DelegationJudge {
     fn name(&self) -> &'static str {
         "errands"
     }
 
-    fn see(&mut self, line: &Line, reading: &Reading) -> Result<(), String> {
+    fn see(&mut self, line: &TeamLine, reading: &TeamReading) -> Result<(), String> {
         let Some(own) = line.thread else { return Err("a line of no thread".into()) };
         if let Some((from, to, task)) = self.commit.tasks.pop() {
             let sent = line.kind() == "agent.thread_message_sent" && line.content() == task;
@@ -228,7 +236,7 @@ impl Judge for Errands {
         Ok(())
     }
 
-    fn rest(&mut self, reading: &Reading) -> Result<(), String> {
+    fn rest(&mut self, reading: &TeamReading) -> Result<(), String> {
         law!(self.commit.tasks.is_empty(), "tasks that were not sent: {:?}", self.commit.tasks);
         law!(self.commit.sent.is_empty(), "sent by no call: {:?}", self.commit.sent);
         let most = self.team.tree.max_threads as usize;
@@ -245,28 +253,28 @@ mod tests {
     };
     use super::*;
     use crate::dice::Dice;
-    use crate::size::Size;
+    use crate::size::LifeSize;
 
     /// One child at most; the first of the roster is the spinner.
-    fn judge() -> Errands {
-        let mut team = Team::throw(&mut Dice::new(1), Size::Team);
-        team.tree = kernel::Tree { max_threads: 1, max_depth: 1 };
+    fn judge() -> DelegationJudge {
+        let mut team = TeamRoster::throw(&mut Dice::new(1), LifeSize::Team);
+        team.tree = kernel::ThreadLimits { max_threads: 1, max_depth: 1 };
         if let Some(roster) = &mut team.agent.multiagent {
             roster.agents.retain(|member| member.agent.definition.name == "spinner");
         }
-        Errands::new(Arc::new(team))
+        DelegationJudge::new(Arc::new(team))
     }
 
-    fn judged(rest: &[Vec<Line>]) -> Result<(), String> {
+    fn judged(rest: &[Vec<TeamLine>]) -> Result<(), String> {
         let commits = [vec![begun(), spawned("create_agent")], rest.to_vec()].concat();
         heard(&mut judge(), &commits)
     }
 
-    fn call(name: &str, input: Value) -> Vec<Line> {
+    fn call(name: &str, input: Value) -> Vec<TeamLine> {
         vec![delegated(1, 60, name, input), ends(1, 40, "answered")]
     }
 
-    fn more() -> Vec<Line> {
+    fn more() -> Vec<TeamLine> {
         call("create_agent", json!({"agent": "spinner", "task": "u"}))
     }
 

@@ -1,7 +1,7 @@
 //! What every judge of threads does: it watches one law, line by line and commit by commit.
 
-use super::line::Line;
-use super::reading::Reading;
+use super::line::TeamLine;
+use super::reading::TeamReading;
 
 /// Watches one law of threads.
 pub(crate) trait Judge {
@@ -11,10 +11,10 @@ pub(crate) trait Judge {
     ///
     /// # Errors
     /// What is wrong with it.
-    fn see(&mut self, line: &Line, reading: &Reading) -> Result<(), String>;
+    fn see(&mut self, line: &TeamLine, reading: &TeamReading) -> Result<(), String>;
     /// A commit is complete; `reading` has all of it.
     ///
     /// # Errors
     /// What must not be left so.
-    fn rest(&mut self, reading: &Reading) -> Result<(), String>;
+    fn rest(&mut self, reading: &TeamReading) -> Result<(), String>;
 }

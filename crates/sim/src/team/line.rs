@@ -10,11 +10,11 @@ use crate::line;
 
 /// One fact of the log.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Line {
+pub struct TeamLine {
     /// Its thread.
     pub thread: Option<ThreadId>,
     /// What every log says.
-    pub plain: line::Line,
+    pub plain: line::LogLine,
     /// The event as it is stored; null for a note.
     pub event: Value,
     /// The thread that is meant: whom a message is from or to, which child is made, whom a status or an
@@ -40,7 +40,7 @@ pub struct Line {
     pub end: String,
 }
 
-impl Line {
+impl TeamLine {
     /// The event's type, or `note.` and the note's kind.
     pub fn kind(&self) -> &str {
         &self.plain.kind
@@ -60,7 +60,7 @@ impl Line {
     }
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for TeamLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tail = |id: ThreadId| format!("{id}").chars().rev().take(5).collect::<Vec<_>>();
         let short = |id: Option<ThreadId>| id.map(tail).unwrap_or_default().iter().rev().collect::<String>();
@@ -87,13 +87,13 @@ impl fmt::Display for Line {
 ///
 /// # Errors
 /// The bytes are no commit.
-pub fn read(body: &[u8], first: u64) -> Result<Vec<Line>, serde_json::Error> {
+pub fn read(body: &[u8], first: u64) -> Result<Vec<TeamLine>, serde_json::Error> {
     let rows: Vec<Value> = serde_json::from_slice(body)?;
     Ok(rows.into_iter().zip(line::read(body, first)?).map(|(row, plain)| of(row, plain)).collect())
 }
 
-fn of(mut row: Value, plain: line::Line) -> Line {
-    let mut line = Line { thread: thread(row.get("thread")), plain, ..Line::default() };
+fn of(mut row: Value, plain: line::LogLine) -> TeamLine {
+    let mut line = TeamLine { thread: thread(row.get("thread")), plain, ..TeamLine::default() };
     let private = row.get("private").or_else(|| row.pointer("/note/private"));
     if let Some(private) = private {
         line.told = text(private.pointer("/told/as"));

@@ -8,8 +8,8 @@ use protocol::{EventId, ThreadId};
 use serde_json::Value;
 
 use super::judge::Judge;
-use super::line::Line;
-use super::reading::Reading;
+use super::line::TeamLine;
+use super::reading::TeamReading;
 use crate::law::law;
 
 /// What waits for a thread.
@@ -24,7 +24,7 @@ struct Waiting {
 
 /// See the file.
 #[derive(Debug, Default)]
-pub(crate) struct Mail {
+pub(crate) struct MailJudge {
     /// Sent and not handed over, by sender and receiver.
     sent: BTreeMap<(ThreadId, ThreadId), VecDeque<Option<Value>>>,
     queues: BTreeMap<ThreadId, VecDeque<Waiting>>,
@@ -47,8 +47,8 @@ struct Commit {
     cut: BTreeSet<ThreadId>,
 }
 
-impl Mail {
-    fn sent(&mut self, line: &Line, own: ThreadId, reading: &Reading) -> Result<(), String> {
+impl MailJudge {
+    fn sent(&mut self, line: &TeamLine, own: ThreadId, reading: &TeamReading) -> Result<(), String> {
         let to = line.peer.and_then(|peer| reading.thread(peer)).ok_or("sent to nobody")?;
         let parent = reading.thread(own).and_then(|own| own.parent);
         law!(to.parent == Some(own) || parent == Some(to.id), "sent to neither its parent nor its child");
@@ -59,7 +59,7 @@ impl Mail {
     }
 
     /// A message is handed over: it was sent just before.
-    fn handed(&mut self, line: &Line, own: ThreadId, reading: &Reading) -> Result<(), String> {
+    fn handed(&mut self, line: &TeamLine, own: ThreadId, reading: &TeamReading) -> Result<(), String> {
         let from = line.peer.and_then(|peer| reading.thread(peer)).ok_or("from nobody")?;
         law!(line.agent == from.agent, "the sender's agent is {:?}", from.agent);
         if line.told == "letter" {
@@ -74,7 +74,7 @@ impl Mail {
         Ok(())
     }
 
-    fn queued(&mut self, line: &Line, own: ThreadId, reading: &Reading) -> Result<(), String> {
+    fn queued(&mut self, line: &TeamLine, own: ThreadId, reading: &TeamReading) -> Result<(), String> {
         let thread = reading.thread(own).ok_or("queued for nobody")?;
         law!(!thread.ended, "queued for a thread that has ended");
         law!(!thread.rests(), "queued although its thread rests");
@@ -87,7 +87,7 @@ impl Mail {
         Ok(())
     }
 
-    fn taken(&mut self, line: &Line, own: ThreadId, reading: &Reading) -> Result<(), String> {
+    fn taken(&mut self, line: &TeamLine, own: ThreadId, reading: &TeamReading) -> Result<(), String> {
         let thread = reading.thread(own).ok_or("taken by nobody")?;
         law!(!thread.ended, "taken by a thread that has ended");
         let queue = self.queues.entry(own).or_default();
@@ -113,7 +113,7 @@ impl Mail {
         Ok(())
     }
 
-    fn asked(&self, own: ThreadId, reading: &Reading) -> Result<(), String> {
+    fn asked(&self, own: ThreadId, reading: &TeamReading) -> Result<(), String> {
         let left = self.queues.get(&own).map_or(0, VecDeque::len);
         let retried = reading.thread(own).is_some_and(|thread| thread.until.is_some());
         let again = retried || self.commit.cut.contains(&own) && !self.commit.stopped.contains(&own);
@@ -123,7 +123,7 @@ impl Mail {
         Ok(())
     }
 
-    fn cancelled(&mut self, line: &Line, own: ThreadId) -> Result<(), String> {
+    fn cancelled(&mut self, line: &TeamLine, own: ThreadId) -> Result<(), String> {
         let queue = self.queues.entry(own).or_default();
         let place = queue.iter().position(|waiting| waiting.id == line.call);
         let Some(gone) = place.and_then(|place| queue.remove(place)) else {
@@ -143,7 +143,7 @@ impl Mail {
     }
 }
 
-fn waiting(line: &Line, kind: &str) -> Waiting {
+fn waiting(line: &TeamLine, kind: &str) -> Waiting {
     Waiting {
         id: line.plain.id,
         kind: kind.to_owned(),
@@ -153,12 +153,12 @@ fn waiting(line: &Line, kind: &str) -> Waiting {
     }
 }
 
-impl Judge for Mail {
+impl Judge for MailJudge {
     fn name(&self) -> &'static str {
         "mail"
     }
 
-    fn see(&mut self, line: &Line, reading: &Reading) -> Result<(), String> {
+    fn see(&mut self, line: &TeamLine, reading: &TeamReading) -> Result<(), String> {
         let Some(own) = line.thread else { return Err("a line of no thread".into()) };
         match line.kind() {
             "agent.thread_message_sent" => self.sent(line, own, reading)?,
@@ -194,7 +194,7 @@ impl Judge for Mail {
         Ok(())
     }
 
-    fn rest(&mut self, reading: &Reading) -> Result<(), String> {
+    fn rest(&mut self, reading: &TeamReading) -> Result<(), String> {
         let lost = self.sent.iter().find(|(_, sent)| !sent.is_empty());
         law!(lost.is_none(), "sent and neither delivered nor queued: {lost:?}");
         let Commit { filed, cancelled, ended, .. } = std::mem::take(&mut self.commit);
@@ -215,12 +215,12 @@ mod tests {
     };
     use super::*;
 
-    fn judged(rest: &[Vec<Line>]) -> Result<(), String> {
+    fn judged(rest: &[Vec<TeamLine>]) -> Result<(), String> {
         let commits = [vec![begun(), spawned("create_agent")], rest.to_vec()].concat();
-        heard(&mut Mail::default(), &commits)
+        heard(&mut MailJudge::default(), &commits)
     }
 
-    fn said(text: &str) -> Vec<Line> {
+    fn said(text: &str) -> Vec<TeamLine> {
         vec![ends(2, 30, "answered"), sent(2, 1, text)]
     }
 
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn mail_of_an_ended_thread_is_cancelled_and_no_other() {
         let letter = [vec![sent(1, 2, "l")], vec![queued(2, 1, 50, "l")]].concat();
-        let cancelled = Line { call: Some(super::super::testing::id(50)), ..of(2, "note.cancelled") };
+        let cancelled = TeamLine { call: Some(super::super::testing::id(50)), ..of(2, "note.cancelled") };
         let cut = ends(2, 30, "cut");
         let whole = vec![cut.clone(), cancelled.clone(), ended(2, "archived")];
         assert_eq!(judged(&[letter.clone(), whole]), Ok(()));

@@ -2,17 +2,17 @@
 
 use protocol::ThreadId;
 use protocol::event::RefusalDetails;
-use protocol::prompt::{Answer, AnswerBlock, AnswerStop};
-use protocol::tool::Builtin;
+use protocol::prompt::{AnswerBlock, AnswerStop, ModelAnswer};
+use protocol::tool::BuiltinName;
 use serde_json::{Value, json};
 
 use crate::act::Act;
 use crate::model;
-use crate::world::World;
+use crate::world::StormWorld;
 
 /// What answers for one act of this thread; `None` for an act that is no answer, or that it cannot do.
 #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
-pub(crate) fn answer(world: &mut World, thread: ThreadId, act: Act) -> Option<Answer> {
+pub(crate) fn answer(world: &mut StormWorld, thread: ThreadId, act: Act) -> Option<ModelAnswer> {
     let leads = world.team.errands(&world.reading, thread).contains(&"Agent");
     let reports = world.reading.thread(thread)?.parent.is_some();
     let mut stop = AnswerStop::ToolUse;
@@ -68,21 +68,21 @@ pub(crate) fn answer(world: &mut World, thread: ThreadId, act: Act) -> Option<An
     Some(model::whole(&mut world.dice, [said, blocks].concat(), stop))
 }
 
-fn done(world: &mut World, stop: AnswerStop) -> Answer {
+fn done(world: &mut StormWorld, stop: AnswerStop) -> ModelAnswer {
     let blocks = vec![text(world)];
     model::whole(&mut world.dice, blocks, stop)
 }
 
 fn several(
-    world: &mut World,
+    world: &mut StormWorld,
     thread: ThreadId,
     most: u64,
-    one: impl Fn(&mut World, ThreadId) -> AnswerBlock,
+    one: impl Fn(&mut StormWorld, ThreadId) -> AnswerBlock,
 ) -> Vec<AnswerBlock> {
     (0..=world.dice.below(most)).map(|_| one(world, thread)).collect()
 }
 
-fn any(world: &mut World, thread: ThreadId) -> AnswerBlock {
+fn any(world: &mut StormWorld, thread: ThreadId) -> AnswerBlock {
     let offered = world.team.errands(&world.reading, thread);
     let errand = if world.dice.once_in(2) { world.dice.pick(&offered).copied() } else { None };
     match errand {
@@ -101,11 +101,11 @@ fn any(world: &mut World, thread: ThreadId) -> AnswerBlock {
     }
 }
 
-pub(crate) fn text(world: &mut World) -> AnswerBlock {
+pub(crate) fn text(world: &mut StormWorld) -> AnswerBlock {
     AnswerBlock::Text { text: world.voice.word("a") }
 }
 
-fn texts(world: &mut World) -> Vec<AnswerBlock> {
+fn texts(world: &mut StormWorld) -> Vec<AnswerBlock> {
     let thought =
         AnswerBlock::Thinking { raw: json!({"type": "thinking", "signature": world.dice.below(99)}) };
     let mut blocks = vec![thought, text(world)];
@@ -115,7 +115,7 @@ fn texts(world: &mut World) -> Vec<AnswerBlock> {
     blocks
 }
 
-fn call(world: &mut World, name: &str, input: Value) -> AnswerBlock {
+fn call(world: &mut StormWorld, name: &str, input: Value) -> AnswerBlock {
     let Value::Object(input) = input else { return model::tool(&mut world.dice, name) };
     match model::tool(&mut world.dice, name) {
         AnswerBlock::ToolUse { id, name, .. } => AnswerBlock::ToolUse { id, name, input: Some(input) },
@@ -124,7 +124,7 @@ fn call(world: &mut World, name: &str, input: Value) -> AnswerBlock {
 }
 
 /// A child of the roster.
-fn spawn(world: &mut World, name: &str, thread: ThreadId) -> AnswerBlock {
+fn spawn(world: &mut StormWorld, name: &str, thread: ThreadId) -> AnswerBlock {
     let roster = world.team.roster(&world.reading, thread);
     let mut names: Vec<String> = roster.iter().map(|member| member.agent.definition.name.clone()).collect();
     if world.team.named(&world.reading, thread, "self").is_some() {
@@ -136,7 +136,7 @@ fn spawn(world: &mut World, name: &str, thread: ThreadId) -> AnswerBlock {
 }
 
 /// A letter to a child that lives, mostly.
-fn letter(world: &mut World, thread: ThreadId) -> AnswerBlock {
+fn letter(world: &mut StormWorld, thread: ThreadId) -> AnswerBlock {
     let live = |ended: bool| {
         let children = world.reading.children(thread).filter(|child| child.ended == ended);
         children.map(|child| child.id).collect::<Vec<ThreadId>>()
@@ -149,13 +149,13 @@ fn letter(world: &mut World, thread: ThreadId) -> AnswerBlock {
     call(world, "send_to_agent", json!({"thread_id": child, "message": message}))
 }
 
-fn report(world: &mut World) -> AnswerBlock {
+fn report(world: &mut StormWorld) -> AnswerBlock {
     let message = world.voice.word("p");
     call(world, "send_to_parent", json!({"message": message}))
 }
 
 /// A delegation call that cannot be carried out, or a tool that this thread does not have.
-fn wrong(world: &mut World, thread: ThreadId) -> AnswerBlock {
+fn wrong(world: &mut StormWorld, thread: ThreadId) -> AnswerBlock {
     let task = world.voice.word("t");
     let roster = world.team.roster(&world.reading, thread);
     let agent = roster.first().map(|member| member.agent.definition.name.clone()).unwrap_or_default();
@@ -179,18 +179,18 @@ fn wrong(world: &mut World, thread: ThreadId) -> AnswerBlock {
     call(world, name, input)
 }
 
-fn custom(world: &mut World, thread: ThreadId) -> AnswerBlock {
+fn custom(world: &mut StormWorld, thread: ThreadId) -> AnswerBlock {
     let customs = world.kit_of(thread).customs();
     let name = world.dice.pick(&customs).cloned().unwrap_or_default();
     model::tool(&mut world.dice, &name)
 }
 
-fn builtin(world: &mut World, thread: ThreadId) -> AnswerBlock {
+fn builtin(world: &mut StormWorld, thread: ThreadId) -> AnswerBlock {
     let kit = world.kit_of(thread);
     model::builtin(&mut world.dice, &kit)
 }
 
-fn unknown(world: &mut World, _: ThreadId) -> AnswerBlock {
-    let name = world.dice.pick(Builtin::NAMES).copied().filter(|name| name.starts_with("web"));
+fn unknown(world: &mut StormWorld, _: ThreadId) -> AnswerBlock {
+    let name = world.dice.pick(BuiltinName::NAMES).copied().filter(|name| name.starts_with("web"));
     model::tool(&mut world.dice, name.unwrap_or("no_such_tool"))
 }

@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use protocol::{EventId, Stamp, ThreadId};
+use protocol::{EventId, ThreadId, Timestamp};
 
 use super::alike::alike;
-use super::line::Line;
-use crate::desk::Desk;
+use super::line::TeamLine;
+use crate::call_ledger::CallLedger;
 
 /// What something prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Printed {
+pub(crate) enum PrintedThread {
     Running,
     Rescheduling,
     /// It rests since its last turn ended so.
@@ -21,7 +21,7 @@ pub(crate) enum Printed {
     Terminated,
 }
 
-impl Printed {
+impl PrintedThread {
     /// Whether it runs, or will.
     pub(crate) const fn busy(&self) -> bool {
         matches!(self, Self::Running | Self::Rescheduling)
@@ -40,14 +40,14 @@ impl Printed {
 
 /// An `Agent` call that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wait {
+pub(crate) struct AgentWait {
     pub(crate) call: EventId,
     pub(crate) child: ThreadId,
 }
 
 /// A thread by its log.
 #[derive(Debug, Clone)]
-pub(crate) struct Thread {
+pub(crate) struct ThreadReading {
     pub(crate) id: ThreadId,
     pub(crate) parent: Option<ThreadId>,
     pub(crate) depth: usize,
@@ -55,11 +55,11 @@ pub(crate) struct Thread {
     pub(crate) member: usize,
     pub(crate) agent: String,
     pub(crate) asking: Option<EventId>,
-    pub(crate) until: Option<Stamp>,
+    pub(crate) until: Option<Timestamp>,
     pub(crate) stop: String,
     /// Its calls; a delegation call stands there as one that never runs.
-    pub(crate) desk: Desk,
-    pub(crate) waits: Vec<Wait>,
+    pub(crate) desk: CallLedger,
+    pub(crate) waits: Vec<AgentWait>,
     /// What waits for it: the event and its type.
     pub(crate) queue: VecDeque<(EventId, String)>,
     /// Model requests since a message was last taken.
@@ -70,7 +70,7 @@ pub(crate) struct Thread {
     pub(crate) archived: bool,
 }
 
-impl Thread {
+impl ThreadReading {
     /// Whether nothing is being done and nobody waited for.
     pub(crate) fn rests(&self) -> bool {
         self.asking.is_none()
@@ -90,7 +90,7 @@ impl Thread {
             asking: None,
             until: None,
             stop: "end_turn".into(),
-            desk: Desk::default(),
+            desk: CallLedger::default(),
             waits: Vec::new(),
             queue: VecDeque::new(),
             requests: 0,
@@ -112,41 +112,41 @@ impl Thread {
 
 /// See the file.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Reading {
+pub(crate) struct TeamReading {
     /// The primary first, a parent before its children.
-    pub(crate) threads: Vec<Thread>,
+    pub(crate) threads: Vec<ThreadReading>,
     pub(crate) archived: bool,
     pub(crate) deleted: bool,
     /// Delegation calls that are open: whose, the tool, its input.
-    pub(crate) errands: BTreeMap<EventId, Errand>,
+    pub(crate) errands: BTreeMap<EventId, DelegationCall>,
 }
 
 /// A delegation call.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Errand {
+pub(crate) struct DelegationCall {
     pub(crate) thread: ThreadId,
     pub(crate) name: String,
     pub(crate) input: serde_json::Value,
 }
 
-impl Reading {
+impl TeamReading {
     /// Sees the next line. `primary` is the name of the primary's agent.
-    pub(crate) fn see(&mut self, line: &Line, primary: &str) {
+    pub(crate) fn see(&mut self, line: &TeamLine, primary: &str) {
         let Some(id) = line.thread else { return };
         match line.kind() {
-            "note.opened" => self.threads.push(Thread::new(id, None, 0, primary)),
+            "note.opened" => self.threads.push(ThreadReading::new(id, None, 0, primary)),
             "session.thread_created" => {
                 let Some((child, parent)) = line.peer.zip(self.thread(id)) else { return };
-                let made = Thread::new(child, Some(parent), line.member, &line.agent);
+                let made = ThreadReading::new(child, Some(parent), line.member, &line.agent);
                 self.threads.push(made);
                 if let (Some(call), true, Some(parent)) = (line.call, line.waits, self.thread_mut(id)) {
-                    parent.waits.push(Wait { call, child });
+                    parent.waits.push(AgentWait { call, child });
                 }
             }
             "note.delegated" => {
                 if let Some(call) = line.call {
                     let (name, input) = (line.plain.name.clone(), line.input.clone());
-                    self.errands.insert(call, Errand { thread: id, name, input });
+                    self.errands.insert(call, DelegationCall { thread: id, name, input });
                 }
             }
             "note.settled" => {
@@ -167,7 +167,7 @@ impl Reading {
             }
             "session.deleted" => self.deleted = true,
             "user.interrupt" if line.peer.is_none() => {
-                self.threads.iter_mut().filter(|thread| !thread.ended).for_each(Thread::stopped);
+                self.threads.iter_mut().filter(|thread| !thread.ended).for_each(ThreadReading::stopped);
             }
             _ => {}
         }
@@ -176,11 +176,11 @@ impl Reading {
         }
     }
 
-    pub(crate) fn thread(&self, id: ThreadId) -> Option<&Thread> {
+    pub(crate) fn thread(&self, id: ThreadId) -> Option<&ThreadReading> {
         self.threads.iter().find(|thread| thread.id == id)
     }
 
-    fn thread_mut(&mut self, id: ThreadId) -> Option<&mut Thread> {
+    fn thread_mut(&mut self, id: ThreadId) -> Option<&mut ThreadReading> {
         self.threads.iter_mut().find(|thread| thread.id == id)
     }
 
@@ -189,7 +189,7 @@ impl Reading {
         self.archived || self.deleted
     }
 
-    pub(crate) fn children(&self, of: ThreadId) -> impl Iterator<Item = &Thread> {
+    pub(crate) fn children(&self, of: ThreadId) -> impl Iterator<Item = &ThreadReading> {
         self.threads.iter().filter(move |thread| thread.parent == Some(of))
     }
 
@@ -218,46 +218,46 @@ impl Reading {
     }
 
     /// What a thread must print.
-    pub(crate) fn printed(&self, id: ThreadId) -> Printed {
-        let Some(thread) = self.thread(id) else { return Printed::Terminated };
+    pub(crate) fn printed(&self, id: ThreadId) -> PrintedThread {
+        let Some(thread) = self.thread(id) else { return PrintedThread::Terminated };
         if thread.ended {
-            return Printed::Terminated;
+            return PrintedThread::Terminated;
         }
         // In the middle of a commit: it is carrying out a call of its own.
-        let errs = |(call, errand): (&EventId, &Errand)| {
+        let errs = |(call, errand): (&EventId, &DelegationCall)| {
             errand.thread == id && !thread.waits.iter().any(|wait| wait.call == *call)
         };
         if thread.asking.is_some() || thread.due || thread.desk.works() || self.errands.iter().any(errs) {
-            return Printed::Running;
+            return PrintedThread::Running;
         }
         if thread.until.is_some() {
-            return Printed::Rescheduling;
+            return PrintedThread::Rescheduling;
         }
-        let below: Vec<Printed> = thread.waits.iter().map(|wait| self.printed(wait.child)).collect();
-        for busy in [Printed::Running, Printed::Rescheduling] {
+        let below: Vec<PrintedThread> = thread.waits.iter().map(|wait| self.printed(wait.child)).collect();
+        for busy in [PrintedThread::Running, PrintedThread::Rescheduling] {
             if below.contains(&busy) {
                 return busy;
             }
         }
         let mut needs = thread.desk.pending();
         for printed in below {
-            if let Printed::Needs(more) = printed {
+            if let PrintedThread::Needs(more) = printed {
                 needs.extend(more);
             }
         }
         if !needs.is_empty() {
-            return Printed::Needs(needs);
+            return PrintedThread::Needs(needs);
         }
-        if thread.rests() { Printed::Idle(thread.stop.clone()) } else { Printed::Running }
+        if thread.rests() { PrintedThread::Idle(thread.stop.clone()) } else { PrintedThread::Running }
     }
 
     /// What the session must print.
-    pub(crate) fn session(&self) -> Printed {
+    pub(crate) fn session(&self) -> PrintedThread {
         if self.archived {
-            return Printed::Terminated;
+            return PrintedThread::Terminated;
         }
-        let printed: Vec<Printed> = self.threads.iter().map(|thread| self.printed(thread.id)).collect();
-        for busy in [Printed::Running, Printed::Rescheduling] {
+        let printed: Vec<PrintedThread> = self.threads.iter().map(|thread| self.printed(thread.id)).collect();
+        for busy in [PrintedThread::Running, PrintedThread::Rescheduling] {
             if printed.contains(&busy) {
                 return busy;
             }
@@ -265,15 +265,15 @@ impl Reading {
         let live = self.threads.iter().filter(|thread| !thread.ended);
         let needs: Vec<EventId> = live.flat_map(|thread| thread.desk.pending()).collect();
         if needs.is_empty() {
-            printed.into_iter().next().unwrap_or(Printed::Idle("end_turn".into()))
+            printed.into_iter().next().unwrap_or(PrintedThread::Idle("end_turn".into()))
         } else {
-            Printed::Needs(needs)
+            PrintedThread::Needs(needs)
         }
     }
 }
 
-impl Thread {
-    fn see(&mut self, line: &Line) {
+impl ThreadReading {
+    fn see(&mut self, line: &TeamLine) {
         let plain = &line.plain;
         let answers = plain.about.or(line.call).and_then(|call| self.desk.call(call));
         // A second answer changes nothing.
@@ -336,15 +336,15 @@ mod tests {
     #[test]
     fn a_wait_prints_what_its_child_does_and_a_parent_that_goes_on_does_not() {
         let read = |name: &str| {
-            let mut reading = Reading::default();
+            let mut reading = TeamReading::default();
             let calls = vec![event(2, 50, "agent.custom_tool_use"), ends(2, 30, "answered")];
             for line in [begun(), spawned(name), calls].concat() {
                 reading.see(&line, "weaver");
             }
             (reading.printed(thread(2)), reading.printed(thread(1)), reading.session())
         };
-        let needs = || Printed::Needs(vec![id(50)]);
+        let needs = || PrintedThread::Needs(vec![id(50)]);
         assert_eq!(read("Agent"), (needs(), needs(), needs()));
-        assert_eq!(read("create_agent"), (needs(), Printed::Running, Printed::Running));
+        assert_eq!(read("create_agent"), (needs(), PrintedThread::Running, PrintedThread::Running));
     }
 }

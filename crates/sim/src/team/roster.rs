@@ -1,15 +1,15 @@
 //! A team: the coordinator, its roster and what each holds. It reads rosters by itself (docs/rules.md 9).
 
-use kernel::Tree;
+use kernel::ThreadLimits;
 use protocol::agent::{
-    AgentDefinition, ExecutionIdentity, Member, SessionAgent, SessionCoordinator, ThreadAgent,
+    AgentDefinition, ExecutionIdentity, RosterMember, SessionAgent, SessionCoordinator, ThreadAgent,
 };
 use protocol::{AgentId, ThreadId};
 
-use super::reading::Reading;
+use super::reading::TeamReading;
+use crate::agent_tools::AgentTools;
 use crate::dice::Dice;
-use crate::kit::Kit;
-use crate::size::Size;
+use crate::size::LifeSize;
 
 /// What the primary's agent is called.
 pub(crate) const WEAVER: &str = "weaver";
@@ -17,28 +17,28 @@ const WEAVER_ID: AgentId = AgentId::from_bits(4);
 
 /// See the file.
 #[derive(Debug, Clone)]
-pub(crate) struct Team {
+pub(crate) struct TeamRoster {
     /// The session's agent as it was at first.
     pub(crate) agent: SessionAgent,
-    pub(crate) tree: Tree,
+    pub(crate) tree: ThreadLimits,
 }
 
-impl Team {
+impl TeamRoster {
     /// A team by the dice. A thread alone has a roster of none.
-    pub(crate) fn throw(dice: &mut Dice, size: Size) -> Self {
+    pub(crate) fn throw(dice: &mut Dice, size: LifeSize) -> Self {
         if size.alone() { Self::alone(agent(dice, 4, WEAVER)) } else { Self::several(dice) }
     }
 
     /// This agent, which may call nobody.
     pub(crate) fn alone(agent: SessionAgent) -> Self {
-        Self { agent, tree: Tree::default() }
+        Self { agent, tree: ThreadLimits::default() }
     }
 
     /// Two or three members and mostly itself; mostly three or four threads, one deep.
     fn several(dice: &mut Dice) -> Self {
         let deep = dice.once_in(3);
         let weaver = agent(dice, 4, WEAVER);
-        let nested = |dice: &mut Dice, own: Option<Member>| {
+        let nested = |dice: &mut Dice, own: Option<RosterMember>| {
             let helper = member(&agent(dice, 7, "helper"), None);
             SessionCoordinator { agents: std::iter::once(helper).chain(own).collect() }
         };
@@ -61,11 +61,11 @@ impl Team {
         }
         let agent = SessionAgent { multiagent: Some(SessionCoordinator { agents }), ..weaver };
         let max_threads = dice.weighted(&[(1, 1), (3, 4), (4, 4), (25, 1)]).unwrap_or(3);
-        Self { agent, tree: Tree { max_threads, max_depth: if deep { 2 } else { 1 } } }
+        Self { agent, tree: ThreadLimits { max_threads, max_depth: if deep { 2 } else { 1 } } }
     }
 
     /// The agent that a thread plays, with its own roster; `None` for the primary's.
-    fn member(&self, reading: &Reading, thread: ThreadId) -> Option<&Member> {
+    fn member(&self, reading: &TeamReading, thread: ThreadId) -> Option<&RosterMember> {
         let thread = reading.thread(thread)?;
         let parent = reading.thread(thread.parent?)?;
         let roster = match self.member(reading, parent.id) {
@@ -76,7 +76,7 @@ impl Team {
     }
 
     /// Whom a thread may call.
-    pub(crate) fn roster(&self, reading: &Reading, thread: ThreadId) -> &[Member] {
+    pub(crate) fn roster(&self, reading: &TeamReading, thread: ThreadId) -> &[RosterMember] {
         let deep = reading.thread(thread).map_or(0, |thread| thread.depth) as u32;
         let roster = match self.member(reading, thread) {
             Some(member) => member.multiagent.as_ref(),
@@ -87,7 +87,12 @@ impl Team {
     }
 
     /// The place and the name of the one that a thread calls by this name; it may call its own agent `self`.
-    pub(crate) fn named(&self, reading: &Reading, thread: ThreadId, name: &str) -> Option<(usize, String)> {
+    pub(crate) fn named(
+        &self,
+        reading: &TeamReading,
+        thread: ThreadId,
+        name: &str,
+    ) -> Option<(usize, String)> {
         let own = self.member(reading, thread).map_or(WEAVER_ID, |member| member.agent.definition.id);
         let roster = self.roster(reading, thread).iter().enumerate();
         let mut found = roster.filter(|(_, member)| {
@@ -97,7 +102,7 @@ impl Team {
     }
 
     /// The delegation tools that a thread is offered, in order.
-    pub(crate) fn errands(&self, reading: &Reading, thread: ThreadId) -> Vec<&'static str> {
+    pub(crate) fn errands(&self, reading: &TeamReading, thread: ThreadId) -> Vec<&'static str> {
         let leads = !self.roster(reading, thread).is_empty();
         let leads = leads.then_some(["create_agent", "Agent", "send_to_agent", "list_agents"]);
         let reports = reading.thread(thread).is_some_and(|thread| thread.parent.is_some());
@@ -105,16 +110,16 @@ impl Team {
     }
 
     /// What a thread holds beside them; `own` is what the session's agent holds now.
-    pub(crate) fn kit(&self, reading: &Reading, thread: ThreadId, own: &Kit) -> Kit {
+    pub(crate) fn kit(&self, reading: &TeamReading, thread: ThreadId, own: &AgentTools) -> AgentTools {
         match self.member(reading, thread) {
-            Some(member) => Kit::of(member.agent.definition.tools.clone()),
+            Some(member) => AgentTools::of(member.agent.definition.tools.clone()),
             None => own.clone(),
         }
     }
 }
 
-fn member(agent: &SessionAgent, multiagent: Option<SessionCoordinator>) -> Member {
-    Member { agent: ThreadAgent::from(agent), multiagent }
+fn member(agent: &SessionAgent, multiagent: Option<SessionCoordinator>) -> RosterMember {
+    RosterMember { agent: ThreadAgent::from(agent), multiagent }
 }
 
 fn agent(dice: &mut Dice, id: u128, name: &str) -> SessionAgent {
@@ -125,7 +130,7 @@ fn agent(dice: &mut Dice, id: u128, name: &str) -> SessionAgent {
         description: None,
         model: protocol::model::ModelConfig::plain("any"),
         system: None,
-        tools: Kit::throw(dice).tools(),
+        tools: AgentTools::throw(dice).tools(),
         mcp_servers: Vec::new(),
         skills: Vec::new(),
     };
@@ -140,17 +145,17 @@ mod tests {
     #[test]
     fn a_member_leads_its_own_roster_only_where_threads_lie_deeper() {
         let mut dice = Dice::new(5);
-        let mut team = Team::throw(&mut dice, Size::Team);
+        let mut team = TeamRoster::throw(&mut dice, LifeSize::Team);
         let spinner = agent(&mut dice, 5, "spinner");
         let helper = member(&agent(&mut dice, 7, "helper"), None);
         let own = SessionCoordinator { agents: vec![helper, member(&spinner, None)] };
         team.agent.multiagent = Some(SessionCoordinator { agents: vec![member(&spinner, Some(own))] });
-        let mut reading = Reading::default();
+        let mut reading = TeamReading::default();
         for line in [begun(), spawned("create_agent")].concat() {
             reading.see(&line, WEAVER);
         }
-        let offers = |depth, team: &Team| {
-            let team = Team { tree: Tree { max_depth: depth, ..team.tree }, ..team.clone() };
+        let offers = |depth, team: &TeamRoster| {
+            let team = TeamRoster { tree: ThreadLimits { max_depth: depth, ..team.tree }, ..team.clone() };
             (team.errands(&reading, thread(2)), team.named(&reading, thread(2), "self"))
         };
         assert_eq!(offers(1, &team), (vec!["send_to_parent"], None));

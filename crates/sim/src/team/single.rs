@@ -7,29 +7,29 @@ use protocol::ThreadId;
 
 use super::alike::alike;
 use super::judge::Judge;
-use super::line::Line;
-use super::reading::Reading;
+use super::line::TeamLine;
+use super::reading::TeamReading;
 use crate::line;
-use crate::referee::{self, Referee, Script};
+use crate::referee::{self, ExpectedHistory, Referee};
 use crate::words::ENDED;
 
 /// The referees of one thread.
 struct Bench {
     referees: Vec<Box<dyn Referee>>,
-    hands: referee::hands::Hands,
-    script: Script,
+    hands: referee::hands::ToolsReferee,
+    script: ExpectedHistory,
 }
 
 impl Bench {
     fn new() -> Self {
         Self {
             referees: referee::of_thread(),
-            hands: referee::hands::Hands::default(),
-            script: Script::default(),
+            hands: referee::hands::ToolsReferee::default(),
+            script: ExpectedHistory::default(),
         }
     }
 
-    fn see(&mut self, line: &Line, alike: &line::Line) -> Result<(), String> {
+    fn see(&mut self, line: &TeamLine, alike: &line::LogLine) -> Result<(), String> {
         for referee in &mut self.referees {
             referee.see(alike).map_err(|why| format!("{}: {why}", referee.name()))?;
         }
@@ -51,28 +51,28 @@ impl Bench {
 }
 
 /// See the file.
-pub(crate) struct Single {
+pub(crate) struct SingleJudge {
     threads: BTreeMap<ThreadId, Bench>,
     whole: Vec<Box<dyn Referee>>,
 }
 
-impl Single {
+impl SingleJudge {
     pub(crate) fn new() -> Self {
         Self { threads: BTreeMap::new(), whole: referee::of_log() }
     }
 
     /// What must stand in the history of a thread.
-    pub(crate) fn script(&self, thread: ThreadId) -> Option<&Script> {
+    pub(crate) fn script(&self, thread: ThreadId) -> Option<&ExpectedHistory> {
         self.threads.get(&thread).map(|bench| &bench.script)
     }
 }
 
-impl Judge for Single {
+impl Judge for SingleJudge {
     fn name(&self) -> &'static str {
         "single"
     }
 
-    fn see(&mut self, line: &Line, reading: &Reading) -> Result<(), String> {
+    fn see(&mut self, line: &TeamLine, reading: &TeamReading) -> Result<(), String> {
         for referee in &mut self.whole {
             referee.see(&line.plain).map_err(|why| format!("{}: {why}", referee.name()))?;
         }
@@ -98,7 +98,7 @@ impl Judge for Single {
         Ok(())
     }
 
-    fn rest(&mut self, _: &Reading) -> Result<(), String> {
+    fn rest(&mut self, _: &TeamReading) -> Result<(), String> {
         for referee in &mut self.whole {
             referee.rest().map_err(|why| format!("{}: {why}", referee.name()))?;
         }
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn each_thread_is_judged_by_itself_and_an_ended_one_no_more() {
         // The stamps of these logs are all one: the referees of the whole log are left out.
-        let judge = || Single { threads: BTreeMap::new(), whole: Vec::new() };
+        let judge = || SingleJudge { threads: BTreeMap::new(), whole: Vec::new() };
         let whole = vec![begun(), spawned("Agent")];
         assert_eq!(heard(&mut judge(), &whole), Ok(()));
         let twice = [whole.clone(), vec![vec![asks(2, 60)]]].concat();

@@ -8,17 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::ThreadId;
 
 use super::judge::Judge;
-use super::line::Line;
-use super::reading::{Printed, Reading};
+use super::line::TeamLine;
+use super::reading::{PrintedThread, TeamReading};
 use crate::law::law;
 use crate::line;
 use crate::words::is_own;
 
 /// See the file.
 #[derive(Debug)]
-pub(crate) struct Status {
-    threads: BTreeMap<ThreadId, Printed>,
-    session: Printed,
+pub(crate) struct StatusJudge {
+    threads: BTreeMap<ThreadId, PrintedThread>,
+    session: PrintedThread,
     /// What the line before was, and what the next must be.
     before: String,
     next: Option<&'static str>,
@@ -42,11 +42,11 @@ struct Commit {
     exhausted: BTreeSet<ThreadId>,
 }
 
-impl Default for Status {
+impl Default for StatusJudge {
     fn default() -> Self {
         Self {
             threads: BTreeMap::new(),
-            session: Printed::Idle("end_turn".into()),
+            session: PrintedThread::Idle("end_turn".into()),
             before: String::new(),
             next: None,
 
@@ -55,38 +55,38 @@ impl Default for Status {
     }
 }
 
-fn idle(line: &Line) -> Printed {
+fn idle(line: &TeamLine) -> PrintedThread {
     match line.plain.stop.as_str() {
-        "requires_action" => Printed::Needs(line.plain.pending.clone()),
-        stop => Printed::Idle(stop.to_owned()),
+        "requires_action" => PrintedThread::Needs(line.plain.pending.clone()),
+        stop => PrintedThread::Idle(stop.to_owned()),
     }
 }
 
-impl Status {
-    fn was(&self, thread: ThreadId) -> Printed {
-        self.threads.get(&thread).cloned().unwrap_or(Printed::Idle("end_turn".into()))
+impl StatusJudge {
+    fn was(&self, thread: ThreadId) -> PrintedThread {
+        self.threads.get(&thread).cloned().unwrap_or(PrintedThread::Idle("end_turn".into()))
     }
 
-    fn thread(&mut self, line: &Line, reading: &Reading, now: Printed) -> Result<(), String> {
+    fn thread(&mut self, line: &TeamLine, reading: &TeamReading, now: PrintedThread) -> Result<(), String> {
         let (Some(own), Some(named)) = (line.thread, line.peer) else { return Err("of no thread".into()) };
         law!(own == named, "it stands on another thread");
         let Some(thread) = reading.thread(own) else { return Err("of no thread".into()) };
         law!(line.agent == thread.agent, "its agent is {}", thread.agent);
         let was = self.was(own);
-        law!(was != Printed::Terminated, "the thread is terminated");
-        let given_up = now == Printed::Idle("retries_exhausted".into()) && thread.ended;
+        law!(was != PrintedThread::Terminated, "the thread is terminated");
+        let given_up = now == PrintedThread::Idle("retries_exhausted".into()) && thread.ended;
         law!(was != now, "it says so already");
-        let exhausted = now == Printed::Terminated && thread.ended && !thread.archived;
-        let told = was == Printed::Idle("retries_exhausted".into());
+        let exhausted = now == PrintedThread::Terminated && thread.ended && !thread.archived;
+        let told = was == PrintedThread::Idle("retries_exhausted".into());
         law!(!exhausted || told, "it could not go on, and has not said so");
         if given_up {
             self.commit.exhausted.insert(own);
         }
         let commit = &mut self.commit;
         law!(!commit.stopped, "the session has come to rest before it");
-        if now == Printed::Running {
+        if now == PrintedThread::Running {
             law!(commit.ran <= thread.depth, "a child runs before its parent");
-            law!(self.session == Printed::Running, "its session does not run");
+            law!(self.session == PrintedThread::Running, "its session does not run");
             commit.ran = thread.depth;
         } else {
             law!(commit.rested.is_none_or(|depth| depth >= thread.depth), "a parent rests before its child");
@@ -97,10 +97,10 @@ impl Status {
         Ok(())
     }
 
-    fn session(&mut self, now: Printed) -> Result<(), String> {
+    fn session(&mut self, now: PrintedThread) -> Result<(), String> {
         law!(self.session != now, "it says so already");
-        law!(self.session != Printed::Terminated, "the session is terminated");
-        if now == Printed::Running {
+        law!(self.session != PrintedThread::Terminated, "the session is terminated");
+        if now == PrintedThread::Running {
             law!(self.commit.rested.is_none() || self.commit.ran == 0, "a thread runs before it");
             self.commit.stopped = false;
         } else {
@@ -111,39 +111,39 @@ impl Status {
         Ok(())
     }
 
-    fn status(&mut self, line: &Line, reading: &Reading) -> Result<(), String> {
+    fn status(&mut self, line: &TeamLine, reading: &TeamReading) -> Result<(), String> {
         let primary = reading.threads.first().map(|thread| thread.id);
         if !line.kind().starts_with("session.thread_") {
             law!(line.thread == primary, "it stands on a child");
         }
         match line.kind() {
-            "session.thread_status_running" => self.thread(line, reading, Printed::Running),
+            "session.thread_status_running" => self.thread(line, reading, PrintedThread::Running),
             "session.thread_status_idle" => self.thread(line, reading, idle(line)),
-            "session.thread_status_rescheduled" => self.thread(line, reading, Printed::Rescheduling),
-            "session.thread_status_terminated" => self.thread(line, reading, Printed::Terminated),
+            "session.thread_status_rescheduled" => self.thread(line, reading, PrintedThread::Rescheduling),
+            "session.thread_status_terminated" => self.thread(line, reading, PrintedThread::Terminated),
             "session.usage" => {
                 self.next = Some("session.status_idle");
                 Ok(())
             }
             "session.status_running" => {
                 self.next = Some("session.thread_status_running");
-                self.session(Printed::Running)
+                self.session(PrintedThread::Running)
             }
             "session.status_idle" => {
                 law!(self.before == "session.usage", "no usage before the idle");
                 self.session(idle(line))
             }
-            "session.status_rescheduled" => self.session(Printed::Rescheduling),
+            "session.status_rescheduled" => self.session(PrintedThread::Rescheduling),
             "session.status_terminated" => {
                 law!(self.before == "session.thread_status_terminated", "its primary is not terminated");
-                self.session(Printed::Terminated)
+                self.session(PrintedThread::Terminated)
             }
             other => Err(format!("there is no {other}")),
         }
     }
 
     /// Work is done only by a thread that says it runs.
-    fn work(&self, line: &Line, reading: &Reading) -> Result<(), String> {
+    fn work(&self, line: &TeamLine, reading: &TeamReading) -> Result<(), String> {
         let kinds =
             ["agent.message", "agent.thinking", "agent.tool_use", "agent.custom_tool_use", "note.retry"];
         let works = kinds.contains(&line.kind())
@@ -152,13 +152,17 @@ impl Status {
             || line.kind() == "agent.tool_result" && is_own(&line.plain);
         let Some(own) = line.thread.filter(|_| works) else { return Ok(()) };
         let taken = line.kind() == "user.message" && reading.thread(own).is_some_and(|own| !own.rests());
-        law!(taken || self.was(own) == Printed::Running, "its thread says that it is {:?}", self.was(own));
+        law!(
+            taken || self.was(own) == PrintedThread::Running,
+            "its thread says that it is {:?}",
+            self.was(own)
+        );
         Ok(())
     }
 
     /// A client's answer that sets its thread to work is said before that, and before what waits for that
     /// thread runs again.
-    fn wakes(&mut self, line: &Line, reading: &Reading) -> Result<(), String> {
+    fn wakes(&mut self, line: &TeamLine, reading: &TeamReading) -> Result<(), String> {
         let Some(own) = line.thread.and_then(|own| reading.thread(own)) else { return Ok(()) };
         // What still waits for a child goes on only if a call of its own does.
         let goes_on = own.waits.is_empty() || line.plain.verdict == "allow" || own.desk.held();
@@ -167,7 +171,7 @@ impl Status {
         }
         let mut woken = own.id;
         loop {
-            let early = self.was(woken) == Printed::Running;
+            let early = self.was(woken) == PrintedThread::Running;
             law!(!early, "{woken} runs before the answer that sets it to work");
             let Some((waits, _)) = reading.waiter(woken) else { break };
             if reading.printed(waits).busy() {
@@ -175,7 +179,7 @@ impl Status {
             }
             woken = waits;
         }
-        let session = self.session == Printed::Running;
+        let session = self.session == PrintedThread::Running;
         self.next = Some(if session { "session.thread_status_running" } else { "session.status_running" });
         Ok(())
     }
@@ -195,22 +199,22 @@ impl Status {
 }
 
 /// Whether an answer sets nobody to work, since the turn may not ask again.
-fn is_over(line: &line::Line) -> bool {
+fn is_over(line: &line::LogLine) -> bool {
     line.error[0] == "tool_use_limit_reached_error"
 }
 
-impl Judge for Status {
+impl Judge for StatusJudge {
     fn name(&self) -> &'static str {
         "status"
     }
 
-    fn see(&mut self, line: &Line, reading: &Reading) -> Result<(), String> {
+    fn see(&mut self, line: &TeamLine, reading: &TeamReading) -> Result<(), String> {
         if let Some(next) = self.next.take() {
             let over = next.ends_with("_running") && is_over(&line.plain);
             law!(over || next == line.kind(), "expected {next}");
         }
         let kind = line.kind();
-        if let Some(own) = line.thread.filter(|own| self.was(*own) == Printed::Terminated) {
+        if let Some(own) = line.thread.filter(|own| self.was(*own) == PrintedThread::Terminated) {
             let known = reading.thread(own).is_some_and(|thread| !thread.archived);
             let last = kind == "note.ended" && line.end == "archived" && known;
             let session = matches!(kind, "session.status_terminated" | "session.deleted");
@@ -237,7 +241,7 @@ impl Judge for Status {
         Ok(())
     }
 
-    fn rest(&mut self, reading: &Reading) -> Result<(), String> {
+    fn rest(&mut self, reading: &TeamReading) -> Result<(), String> {
         law!(self.next.is_none(), "no {}", self.next.unwrap_or_default());
         for thread in &reading.threads {
             let (is, due) = (self.was(thread.id), reading.printed(thread.id));
@@ -262,17 +266,17 @@ mod tests {
     };
     use super::*;
 
-    fn judged(name: &str, rest: &[Vec<Line>]) -> Result<(), String> {
+    fn judged(name: &str, rest: &[Vec<TeamLine>]) -> Result<(), String> {
         let commits = [vec![begun(), spawned(name)], rest.to_vec()].concat();
-        heard(&mut Status::default(), &commits)
+        heard(&mut StatusJudge::default(), &commits)
     }
 
     /// Child 2 calls a tool of the client's.
-    fn calls() -> Vec<Line> {
+    fn calls() -> Vec<TeamLine> {
         vec![event(2, 50, "agent.custom_tool_use"), ends(2, 30, "answered")]
     }
 
-    fn rests() -> Vec<Line> {
+    fn rests() -> Vec<TeamLine> {
         vec![idle(2, &[50]), idle(1, &[50]), of(1, "session.usage"), idle(0, &[50])]
     }
 
@@ -303,7 +307,8 @@ mod tests {
         let blocked = [calls(), rests()].concat();
         let mut answer = event(2, 60, "user.custom_tool_result");
         answer.plain.about = Some(super::super::testing::id(50));
-        let on = |statuses: [Line; 3]| [vec![answer.clone()], statuses.to_vec(), vec![asks(2, 70)]].concat();
+        let on =
+            |statuses: [TeamLine; 3]| [vec![answer.clone()], statuses.to_vec(), vec![asks(2, 70)]].concat();
         let session = of(1, "session.status_running");
         let (parent, child) = (status(1, "running"), status(2, "running"));
         let right = on([session.clone(), parent.clone(), child.clone()]);
@@ -336,43 +341,43 @@ mod tests {
 mod alone {
     //! The grammar of a thread alone.
 
-    use super::super::line::Line as Told;
+    use super::super::line::TeamLine as Told;
     use super::super::roster::WEAVER;
     use super::super::testing as threads;
-    use super::Status;
-    use crate::line::Line;
+    use super::StatusJudge;
+    use crate::line::LogLine;
     use crate::referee::testing::{about, called, confirmed, end, event, stopped, told};
 
-    fn running() -> Vec<Line> {
+    fn running() -> Vec<LogLine> {
         let kinds = ["session.status_running", "session.thread_status_running"];
         kinds.map(|kind| event(0, kind)).to_vec()
     }
 
-    fn idle(stop: &str, pending: &[u128]) -> Vec<Line> {
+    fn idle(stop: &str, pending: &[u128]) -> Vec<LogLine> {
         let kinds = ["session.thread_status_idle", "session.usage", "session.status_idle"];
         kinds.map(|kind| stopped(kind, stop, pending)).to_vec()
     }
 
-    fn asks() -> Vec<Line> {
+    fn asks() -> Vec<LogLine> {
         vec![event(2, "user.message"), event(1, "span.model_request_start")]
     }
 
-    fn calls() -> Vec<Line> {
+    fn calls() -> Vec<LogLine> {
         let call = |number| event(number, "agent.custom_tool_use");
         vec![call(8), call(9), end(1, "answered")]
     }
 
     /// What is said of these lines of a thread alone, of which a commit ends where a model is asked.
-    fn judged(commits: &[Vec<Line>]) -> Result<(), String> {
-        let asks = |line: &Line| line.kind == "span.model_request_start";
+    fn judged(commits: &[Vec<LogLine>]) -> Result<(), String> {
+        let asks = |line: &LogLine| line.kind == "span.model_request_start";
         let commits = commits.iter().flat_map(|lines| lines.split_inclusive(asks));
         let commits = commits.map(|lines| lines.iter().cloned().map(of_one).collect());
         let opened = vec![threads::of(1, "note.opened")];
         let commits: Vec<Vec<Told>> = std::iter::once(opened).chain(commits).collect();
-        threads::heard(&mut Status::default(), &commits)
+        threads::heard(&mut StatusJudge::default(), &commits)
     }
 
-    fn of_one(plain: Line) -> Told {
+    fn of_one(plain: LogLine) -> Told {
         let status = plain.kind.starts_with("session.thread_status_");
         let agent = if status { WEAVER.to_owned() } else { String::new() };
         let own = Some(threads::thread(1));
@@ -413,7 +418,7 @@ mod alone {
         assert!(judged(&[asked.clone(), between]).is_err());
         let ends = |kind: &str| {
             let error = [kind.into(), "exhausted".into(), String::new()];
-            let failed = Line { error, ..event(3, "session.error") };
+            let failed = LogLine { error, ..event(3, "session.error") };
             [both.clone(), vec![failed], idle("retries_exhausted", &[])].concat()
         };
         assert_eq!(judged(&[asked.clone(), ends("tool_use_limit_reached_error")]), Ok(()));

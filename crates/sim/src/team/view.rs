@@ -9,11 +9,11 @@ use protocol::ThreadId;
 use protocol::event::Event;
 use serde_json::Value;
 
-use super::line::Line;
+use super::line::TeamLine;
 use crate::law::law;
 
 /// What the stream of the thread `own`, or with `session` the session's stream, shows of a line.
-fn due(line: &Line, own: ThreadId, session: bool) -> Option<Cow<'_, Value>> {
+fn due(line: &TeamLine, own: ThreadId, session: bool) -> Option<Cow<'_, Value>> {
     let thread = line.thread?;
     if line.event.is_null() {
         return None;
@@ -37,7 +37,7 @@ fn due(line: &Line, own: ThreadId, session: bool) -> Option<Cow<'_, Value>> {
 }
 
 /// The event with its thread's name on it.
-fn named(line: &Line, thread: ThreadId) -> Value {
+fn named(line: &TeamLine, thread: ThreadId) -> Value {
     let mut event = line.event.clone();
     if let Value::Object(fields) = &mut event {
         fields.insert("session_thread_id".into(), format!("{thread}").into());
@@ -49,7 +49,7 @@ fn named(line: &Line, thread: ThreadId) -> Value {
 ///
 /// # Errors
 /// What is shown and should not be, or the other way round.
-pub(crate) fn judge(facts: &[Fact], lines: &[Line], threads: &[ThreadId]) -> Result<(), String> {
+pub(crate) fn judge(facts: &[Fact], lines: &[TeamLine], threads: &[ThreadId]) -> Result<(), String> {
     let Some(primary) = threads.first().copied() else { return Ok(()) };
     let own = threads.iter().map(|thread| (*thread, false, Viewer::Thread(*thread)));
     let viewers: Vec<_> = own.chain([(primary, true, Viewer::Session { primary })]).collect();
@@ -68,7 +68,7 @@ pub(crate) fn judge(facts: &[Fact], lines: &[Line], threads: &[ThreadId]) -> Res
 }
 
 /// What is shown, as a client reads it. What is not changed on its way stands in the line.
-fn shown<'a>(event: Option<Cow<'_, Event>>, line: &'a Line) -> Option<Cow<'a, Value>> {
+fn shown<'a>(event: Option<Cow<'_, Event>>, line: &'a TeamLine) -> Option<Cow<'a, Value>> {
     Some(match event? {
         Cow::Borrowed(_) => Cow::Borrowed(&line.event),
         Cow::Owned(event) => Cow::Owned(serde_json::to_value(event).unwrap_or_default()),

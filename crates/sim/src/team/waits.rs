@@ -8,8 +8,8 @@ use protocol::{EventId, ThreadId};
 use serde_json::{Value, json};
 
 use super::judge::Judge;
-use super::line::Line;
-use super::reading::{Reading, Thread};
+use super::line::TeamLine;
+use super::reading::{TeamReading, ThreadReading};
 use crate::law::law;
 use crate::words::{self, ENDED};
 
@@ -39,7 +39,7 @@ type Told = (Vec<Value>, bool);
 
 /// See the file.
 #[derive(Debug, Default)]
-pub(crate) struct Waits {
+pub(crate) struct WaitsJudge {
     reports: BTreeMap<ThreadId, Report>,
     commit: Commit,
 }
@@ -59,9 +59,9 @@ fn said(text: &str) -> Vec<Value> {
     vec![json!({"type": "text", "text": text})]
 }
 
-impl Waits {
+impl WaitsJudge {
     /// Something has happened to a child that is told: to the call that waits, else as mail if `mails`.
-    fn tell(&mut self, reading: &Reading, child: ThreadId, told: Told, mails: bool) {
+    fn tell(&mut self, reading: &TeamReading, child: ThreadId, told: Told, mails: bool) {
         let Some(parent) = reading.thread(child).and_then(|child| child.parent) else { return };
         let waiter = reading.waiter(child);
         if waiter.is_some() || mails {
@@ -73,7 +73,7 @@ impl Waits {
     }
 
     /// The request of a child has ended; so may its turn.
-    fn answered(&mut self, line: &Line, own: ThreadId, reading: &Reading) {
+    fn answered(&mut self, line: &TeamLine, own: ThreadId, reading: &TeamReading) {
         let Some(thread) = reading.thread(own).filter(|own| own.parent.is_some()) else { return };
         // A turn that would end with something queued goes on.
         if !thread.queue.is_empty() {
@@ -93,7 +93,7 @@ impl Waits {
         }
     }
 
-    fn sent(&mut self, line: &Line, own: ThreadId, reading: &Reading) -> Result<(), String> {
+    fn sent(&mut self, line: &TeamLine, own: ThreadId, reading: &TeamReading) -> Result<(), String> {
         let upwards = reading.thread(own).is_some_and(|own| own.parent.is_some() && own.parent == line.peer);
         // A thread that is carrying out a call sends by that.
         if reading.errands.values().any(|errand| errand.thread == own) {
@@ -115,7 +115,7 @@ impl Waits {
         Ok(())
     }
 
-    fn interrupted(&mut self, line: &Line, reading: &Reading) {
+    fn interrupted(&mut self, line: &TeamLine, reading: &TeamReading) {
         let live = reading.threads.iter().filter(|thread| !thread.ended);
         for thread in live.filter(|thread| line.peer.is_none_or(|peer| peer == thread.id)) {
             self.commit.interrupted.insert(thread.id);
@@ -126,7 +126,7 @@ impl Waits {
         }
     }
 
-    fn settled(&mut self, line: &Line, own: ThreadId, reading: &Reading) {
+    fn settled(&mut self, line: &TeamLine, own: ThreadId, reading: &TeamReading) {
         let waits = reading.thread(own).map(|own| own.waits.clone()).unwrap_or_default();
         let wait = waits.iter().find(|wait| Some(wait.call) == line.call);
         if let Some(wait) = wait {
@@ -144,19 +144,19 @@ impl Waits {
     }
 }
 
-impl Judge for Waits {
+impl Judge for WaitsJudge {
     fn name(&self) -> &'static str {
         "waits"
     }
 
-    fn see(&mut self, line: &Line, reading: &Reading) -> Result<(), String> {
+    fn see(&mut self, line: &TeamLine, reading: &TeamReading) -> Result<(), String> {
         let Some(own) = line.thread else { return Err("a line of no thread".into()) };
         match line.kind() {
             "agent.thread_message_received" if line.told == "result" => {
                 let waits = line.peer.and_then(|child| reading.waiter(child)).map(|(parent, _)| parent);
                 law!(waits == Some(own), "a result, and its thread does not wait for it");
             }
-            "agent.thread_message_received" if reading.thread(own).is_some_and(Thread::rests) => {
+            "agent.thread_message_received" if reading.thread(own).is_some_and(ThreadReading::rests) => {
                 // What was kept is still to be reported, also when a turn goes on that would have ended.
                 let report = self.reports.entry(own).or_default();
                 *report = Report { kept: std::mem::take(&mut report.kept), ..Report::default() };
@@ -195,7 +195,7 @@ impl Judge for Waits {
         Ok(())
     }
 
-    fn rest(&mut self, reading: &Reading) -> Result<(), String> {
+    fn rest(&mut self, reading: &TeamReading) -> Result<(), String> {
         law!(self.commit.due.is_empty(), "reports that were not sent: {:?}", self.commit.due);
         for (call, (whose, told)) in &self.commit.settled {
             self.judge(*call, *whose, told)?;
@@ -222,12 +222,12 @@ mod tests {
     };
     use super::*;
 
-    fn judged(name: &str, rest: &[Vec<Line>]) -> Result<(), String> {
+    fn judged(name: &str, rest: &[Vec<TeamLine>]) -> Result<(), String> {
         let commits = [vec![begun(), spawned(name)], rest.to_vec()].concat();
-        heard(&mut Waits::default(), &commits)
+        heard(&mut WaitsJudge::default(), &commits)
     }
 
-    fn spun() -> Vec<Line> {
+    fn spun() -> Vec<TeamLine> {
         vec![saying(of(2, "agent.message"), "spun"), ends(2, 30, "answered")]
     }
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use store::{CommitError, Kind, Owner, PINS_COMPLETE, Pin, Store, Swept, Write};
+use store::{BatchError, BatchWrite, BlobOwner, BlobPin, BlobSweep, DocumentKind, PINS_COMPLETE, Store};
 
 use crate::{HERE, append, at, head, session};
-use store::{Append, Head};
+use store::{LogAppend, SessionHead};
 
-fn put(hash: [u8; 32], body: &[u8]) -> Write {
-    Write::PutSnapshot { hash, body: body.to_vec() }
+fn put(hash: [u8; 32], body: &[u8]) -> BatchWrite {
+    BatchWrite::PutSnapshot { hash, body: body.to_vec() }
 }
 
 pub(crate) async fn a_snapshot_is_kept_once(store: Store) {
@@ -21,9 +21,10 @@ pub(crate) async fn a_snapshot_is_kept_once(store: Store) {
 
 pub(crate) async fn a_snapshot_of_an_undone_commit_is_not_kept(store: Store) {
     store.commit(vec![put([1; 32], b"one")]).await.unwrap();
-    let missing = Write::ExpectLive { workspace: HERE, kind: Kind::new("agent"), id: 1, version: None };
+    let missing =
+        BatchWrite::ExpectLive { workspace: HERE, kind: DocumentKind::new("agent"), id: 1, version: None };
     let refused = store.commit(vec![put([1; 32], b"one"), put([2; 32], b"two"), missing]).await;
-    assert_eq!(refused, Err(CommitError::Conflict { write: 2 }));
+    assert_eq!(refused, Err(BatchError::Conflict { write: 2 }));
     assert_eq!(store.snapshot(&[1; 32]).await.unwrap().as_deref(), Some(&b"one"[..]));
     assert_eq!(store.snapshot(&[2; 32]).await.unwrap(), None);
 }
@@ -46,26 +47,26 @@ pub(crate) async fn a_blob_is_found_by_its_hash(store: Store) {
     assert_eq!(store.get(&[0; 32]).await.unwrap(), None);
 }
 
-fn pin(number: u128, blob: [u8; 32], bytes: u64) -> Write {
-    Write::Pin(Pin { blob, owner: Owner::session(session(number)), bytes })
+fn pin(number: u128, blob: [u8; 32], bytes: u64) -> BatchWrite {
+    BatchWrite::Pin(BlobPin { blob, owner: BlobOwner::session(session(number)), bytes })
 }
 
 async fn pinned(store: &Store, number: u128) -> u64 {
-    store.pinned(Owner::session(session(number))).await.unwrap()
+    store.pinned(BlobOwner::session(session(number))).await.unwrap()
 }
 
 /// A sweep of everything that nobody pins or holds, however young.
-async fn sweep(store: &Store) -> Swept {
+async fn sweep(store: &Store) -> BlobSweep {
     store.sweep(at(i64::MAX), Duration::ZERO).await.unwrap()
 }
 
 pub(crate) async fn what_a_session_uses_is_counted_once(store: Store) {
-    let first = Write::Append(append(7, 0, 1));
+    let first = BatchWrite::Append(append(7, 0, 1));
     store.commit(vec![first, pin(7, [1; 32], 10), pin(7, [1; 32], 10)]).await.unwrap();
     store.commit(vec![pin(7, [1; 32], 10), pin(7, [2; 32], 5)]).await.unwrap();
     assert_eq!(pinned(&store, 7).await, 15);
-    let refused = store.commit(vec![pin(7, [3; 32], 1), Write::Append(append(7, 0, 1))]).await;
-    assert_eq!(refused, Err(CommitError::Conflict { write: 1 }));
+    let refused = store.commit(vec![pin(7, [3; 32], 1), BatchWrite::Append(append(7, 0, 1))]).await;
+    assert_eq!(refused, Err(BatchError::Conflict { write: 1 }));
     assert_eq!(pinned(&store, 7).await, 15);
     // Whose session is gone uses nothing, and another session's use is its own.
     store.commit(vec![pin(8, [1; 32], 10)]).await.unwrap();
@@ -75,8 +76,8 @@ pub(crate) async fn what_a_session_uses_is_counted_once(store: Store) {
 pub(crate) async fn a_sweep_takes_what_nobody_uses_and_nothing_before_all_pins_are_known(store: Store) {
     let used = store.put(b"used".to_vec()).await.unwrap().name();
     let unused = store.put(b"unused".to_vec()).await.unwrap().name();
-    store.commit(vec![Write::Append(append(7, 0, 1)), pin(7, used, 4)]).await.unwrap();
-    assert_eq!(sweep(&store).await, Swept::default());
+    store.commit(vec![BatchWrite::Append(append(7, 0, 1)), pin(7, used, 4)]).await.unwrap();
+    assert_eq!(sweep(&store).await, BlobSweep::default());
     assert!(store.get(&unused).await.unwrap().is_some());
 
     assert!(!store.is_marked(PINS_COMPLETE).await.unwrap());
@@ -84,10 +85,10 @@ pub(crate) async fn a_sweep_takes_what_nobody_uses_and_nothing_before_all_pins_a
         store.mark(PINS_COMPLETE).await.unwrap();
     }
     assert!(store.is_marked(PINS_COMPLETE).await.unwrap());
-    assert_eq!(sweep(&store).await, Swept { blobs: 1, bytes: 6 });
+    assert_eq!(sweep(&store).await, BlobSweep { blobs: 1, bytes: 6 });
     assert_eq!(store.get(&unused).await.unwrap(), None);
     assert_eq!(store.get(&used).await.unwrap().as_deref(), Some(&b"used"[..]));
-    assert_eq!((store.blob_bytes(), sweep(&store).await), (4, Swept::default()));
+    assert_eq!((store.blob_bytes(), sweep(&store).await), (4, BlobSweep::default()));
 }
 
 pub(crate) async fn a_blob_that_was_put_and_is_not_pinned_yet_is_never_swept(store: Store) {
@@ -96,11 +97,11 @@ pub(crate) async fn a_blob_that_was_put_and_is_not_pinned_yet_is_never_swept(sto
     let again = store.put(b"on its way".to_vec()).await.unwrap();
     let name = blob.name();
     drop(blob);
-    assert_eq!(sweep(&store).await, Swept::default(), "one of two still holds it");
+    assert_eq!(sweep(&store).await, BlobSweep::default(), "one of two still holds it");
     drop(again);
     // Let go just now: whatever the clock on the wall says, that was not an hour ago.
     let hour = Duration::from_hours(1);
-    assert_eq!(store.sweep(at(i64::MAX), hour).await.unwrap(), Swept::default());
+    assert_eq!(store.sweep(at(i64::MAX), hour).await.unwrap(), BlobSweep::default());
     assert!(store.get(&name).await.unwrap().is_some());
     assert_eq!(sweep(&store).await.blobs, 1);
     let blob = store.put(b"on its way".to_vec()).await.unwrap();
@@ -112,21 +113,21 @@ pub(crate) async fn what_only_a_purged_session_used_goes(store: Store) {
     let shared = store.put(b"shared".to_vec()).await.unwrap().name();
     let own = store.put(b"own".to_vec()).await.unwrap().name();
     let pins = vec![pin(7, shared, 6), pin(7, own, 3), pin(8, shared, 6)];
-    let sessions = vec![Write::Append(append(7, 0, 1)), Write::Append(append(8, 0, 1))];
+    let sessions = vec![BatchWrite::Append(append(7, 0, 1)), BatchWrite::Append(append(8, 0, 1))];
     store.commit(sessions.into_iter().chain(pins).collect()).await.unwrap();
-    let gone = Head { deleted_at: Some(at(5)), ..head(7, 2) };
-    store.commit(vec![Write::Append(Append { head: gone, ..append(7, 1, 1) })]).await.unwrap();
-    assert_eq!(sweep(&store).await, Swept::default());
+    let gone = SessionHead { deleted_at: Some(at(5)), ..head(7, 2) };
+    store.commit(vec![BatchWrite::Append(LogAppend { head: gone, ..append(7, 1, 1) })]).await.unwrap();
+    assert_eq!(sweep(&store).await, BlobSweep::default());
     assert_eq!(store.purge(at(6), 10).await.unwrap(), 1);
     assert_eq!((pinned(&store, 7).await, pinned(&store, 8).await), (0, 6));
-    assert_eq!(sweep(&store).await, Swept { blobs: 1, bytes: 3 });
+    assert_eq!(sweep(&store).await, BlobSweep { blobs: 1, bytes: 3 });
     assert_eq!(store.get(&own).await.unwrap(), None);
     assert!(store.get(&shared).await.unwrap().is_some());
 }
 
 pub(crate) async fn every_session_is_found_by_id(store: Store) {
     for number in [3, 1, 2] {
-        store.commit(vec![Write::Append(append(number, 0, 1))]).await.unwrap();
+        store.commit(vec![BatchWrite::Append(append(number, 0, 1))]).await.unwrap();
     }
     let ids = |numbers: &[u128]| numbers.iter().map(|number| session(*number)).collect::<Vec<_>>();
     assert_eq!(store.sessions(None, 2).await.unwrap(), ids(&[1, 2]));

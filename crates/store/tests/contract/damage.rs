@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use rusqlite::Connection;
-use store::{Append, Damage, DocumentQuery, Fault, HeadQuery, Kind, Receipt, Store, Write};
+use store::{
+    BatchWrite, DamagedPart, DocumentKind, DocumentQuery, HeadQuery, LogAppend, PostReceipt, Store,
+    StoreFault,
+};
 use tempfile::TempDir;
 
 use crate::{HERE, agent, append, at, create, head, revised, row, session};
@@ -26,13 +29,13 @@ fn beside(place: &Path, sql: &str) {
 async fn two_logs(store: &Store) {
     for number in [7, 8] {
         for first in [0, 2, 4, 6] {
-            store.commit(vec![Write::Append(append(number, first, 2))]).await.unwrap();
+            store.commit(vec![BatchWrite::Append(append(number, first, 2))]).await.unwrap();
         }
     }
 }
 
-fn lost(position: u64) -> Fault {
-    Fault::Damaged(Damage::Log { session: session(7), position })
+fn lost(position: u64) -> StoreFault {
+    StoreFault::Damaged(DamagedPart::Log { session: session(7), position })
 }
 
 #[tokio::test]
@@ -66,7 +69,10 @@ async fn a_damaged_row_is_named_and_what_is_in_front_of_it_is_served() {
         let back = store.read_back(session(7), 8, ALL).await.unwrap();
         assert_eq!(back, [row(6, 2)], "{damage}");
         let refused = store.read_back(session(7), 6, ALL).await;
-        assert!(matches!(refused, Err(Fault::Damaged(Damage::Log { .. }))), "{damage}: {refused:?}");
+        assert!(
+            matches!(refused, Err(StoreFault::Damaged(DamagedPart::Log { .. }))),
+            "{damage}: {refused:?}"
+        );
         assert_eq!(store.read(session(8), 0, ALL).await.unwrap().len(), 4, "{damage}");
     }
 }
@@ -75,7 +81,7 @@ async fn a_damaged_row_is_named_and_what_is_in_front_of_it_is_served() {
 async fn every_bit_of_a_row_counts() {
     let place = place();
     let store = open(place.path());
-    store.commit(vec![Write::Append(append(7, 0, 1))]).await.unwrap();
+    store.commit(vec![BatchWrite::Append(append(7, 0, 1))]).await.unwrap();
     let body = append(7, 0, 1).body;
     for bit in 0..body.len() * 8 {
         let mut flipped = body.clone();
@@ -91,16 +97,16 @@ async fn rows_made_before_there_were_sums_are_read() {
     let place = place();
     let store = open(place.path());
     two_logs(&store).await;
-    store.commit(vec![Write::Create(agent(1, 1))]).await.unwrap();
+    store.commit(vec![BatchWrite::Create(agent(1, 1))]).await.unwrap();
     beside(
         place.path(),
         "UPDATE log SET sum = NULL; UPDATE heads SET sum = NULL; UPDATE documents SET sum = NULL, revision = NULL",
     );
     assert_eq!(store.read(session(7), 0, ALL).await.unwrap().len(), 4);
     assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 8)));
-    assert_eq!(store.document(HERE, Kind::new("agent"), 1, None).await.unwrap(), Some(agent(1, 1)));
+    assert_eq!(store.document(HERE, DocumentKind::new("agent"), 1, None).await.unwrap(), Some(agent(1, 1)));
     // What is written from now on has one.
-    store.commit(vec![Write::Append(append(7, 8, 2))]).await.unwrap();
+    store.commit(vec![BatchWrite::Append(append(7, 8, 2))]).await.unwrap();
     beside(place.path(), "UPDATE log SET at = 0 WHERE first = 8");
     assert_eq!(store.read(session(7), 8, ALL).await, Err(lost(8)));
 }
@@ -111,13 +117,13 @@ async fn a_damaged_head_or_document_is_named_and_left_out_of_lists() {
     let store = open(place.path());
     for number in 1..=5 {
         create(&store, head(number, 1)).await;
-        store.commit(vec![Write::Create(agent(number, 1))]).await.unwrap();
+        store.commit(vec![BatchWrite::Create(agent(number, 1))]).await.unwrap();
     }
     let second = revised(agent(2, 2), 2);
-    store.commit(vec![Write::Revise(second.clone())]).await.unwrap();
+    store.commit(vec![BatchWrite::Revise(second.clone())]).await.unwrap();
     beside(place.path(), "UPDATE heads SET body = x'00' WHERE created_at IN (4, 5)");
     beside(place.path(), "UPDATE documents SET body = x'00' WHERE created_at IN (4, 5)");
-    let damaged = Fault::Damaged(Damage::Head { session: session(4) });
+    let damaged = StoreFault::Damaged(DamagedPart::Head { session: session(4) });
     assert_eq!(store.head(HERE, session(4)).await, Err(damaged.clone()));
     assert_eq!(
         damaged.to_string(),
@@ -126,32 +132,34 @@ async fn a_damaged_head_or_document_is_named_and_left_out_of_lists() {
             session(4)
         )
     );
-    let damaged = Fault::Damaged(Damage::Document { kind: Kind::new("agent"), id: 4 });
-    assert_eq!(store.document(HERE, Kind::new("agent"), 4, None).await, Err(damaged));
+    let damaged = StoreFault::Damaged(DamagedPart::Document { kind: DocumentKind::new("agent"), id: 4 });
+    assert_eq!(store.document(HERE, DocumentKind::new("agent"), 4, None).await, Err(damaged));
 
     let listed = store.heads(HeadQuery::new(HERE, 2)).await.unwrap().items;
     assert_eq!(listed.iter().map(|head| head.session.bits()).collect::<Vec<_>>(), [3, 2]);
     let back = HeadQuery { backwards: true, ..HeadQuery::new(HERE, 3) };
     assert_eq!(store.heads(back).await.unwrap().items.len(), 3);
-    let listed = store.documents(DocumentQuery::new(HERE, Kind::new("agent"), 2)).await.unwrap().items;
+    let listed =
+        store.documents(DocumentQuery::new(HERE, DocumentKind::new("agent"), 2)).await.unwrap().items;
     assert_eq!(listed.iter().map(|document| document.id).collect::<Vec<_>>(), [3, 2]);
     // What history keeps has the sum it had.
-    let versions = store.versions(HERE, Kind::new("agent"), 2, None, 9, usize::MAX).await.unwrap().items;
+    let versions =
+        store.versions(HERE, DocumentKind::new("agent"), 2, None, 9, usize::MAX).await.unwrap().items;
     assert_eq!(versions, [second.clone(), agent(2, 1)]);
     // One that is damaged hides no other, in pages of any size.
     let third = revised(agent(2, 3), 3);
-    store.commit(vec![Write::Revise(third.clone())]).await.unwrap();
+    store.commit(vec![BatchWrite::Revise(third.clone())]).await.unwrap();
     beside(place.path(), "UPDATE history SET body = x'00' WHERE version = 2");
     for limit in [2, 9] {
         let versions =
-            store.versions(HERE, Kind::new("agent"), 2, None, limit, usize::MAX).await.unwrap().items;
+            store.versions(HERE, DocumentKind::new("agent"), 2, None, limit, usize::MAX).await.unwrap().items;
         assert_eq!(versions, [third.clone(), agent(2, 1)], "{limit}");
     }
 }
 
 #[tokio::test]
 async fn what_stands_in_a_row_against_its_age_is_damage_and_takes_nothing_along() {
-    let damaged = Err(Fault::Damaged(Damage::Document { kind: Kind::new("agent"), id: 2 }));
+    let damaged = Err(StoreFault::Damaged(DamagedPart::Document { kind: DocumentKind::new("agent"), id: 2 }));
     for damage in [
         "UPDATE documents SET sum = NULL WHERE created_at = 2",
         "UPDATE documents SET revision = NULL, sum = NULL, parent = x'00000000000000000000000000000001' \
@@ -159,13 +167,13 @@ async fn what_stands_in_a_row_against_its_age_is_damage_and_takes_nothing_along(
     ] {
         let place = place();
         let store = open(place.path());
-        store.commit(vec![Write::Create(agent(1, 1)), Write::Create(agent(2, 1))]).await.unwrap();
+        store.commit(vec![BatchWrite::Create(agent(1, 1)), BatchWrite::Create(agent(2, 1))]).await.unwrap();
         beside(place.path(), damage);
-        let found = store.document(HERE, Kind::new("agent"), 2, None).await;
+        let found = store.document(HERE, DocumentKind::new("agent"), 2, None).await;
         assert_eq!(found, damaged, "{damage}");
-        let drop = Write::Drop { workspace: HERE, kind: Kind::new("agent"), id: 1 };
+        let drop = BatchWrite::Drop { workspace: HERE, kind: DocumentKind::new("agent"), id: 1 };
         store.commit(vec![drop]).await.unwrap();
-        let found = store.document(HERE, Kind::new("agent"), 2, None).await;
+        let found = store.document(HERE, DocumentKind::new("agent"), 2, None).await;
         assert_eq!(found, damaged, "{damage}");
     }
 }
@@ -174,16 +182,16 @@ async fn what_stands_in_a_row_against_its_age_is_damage_and_takes_nothing_along(
 async fn a_damaged_receipt_finds_nothing() {
     let place = place();
     let store = open(place.path());
-    let with = |receipt| Append { receipt: Some(receipt), ..append(7, 0, 1) };
-    let receipt = Receipt { name: [1; 16], print: [2; 16], until: at(9), made: vec![3] };
-    let kept = vec![Write::Append(with(vec![1])), Write::PutReceipt { receipt, over: at(0) }];
+    let with = |receipt| LogAppend { receipt: Some(receipt), ..append(7, 0, 1) };
+    let receipt = PostReceipt { name: [1; 16], print: [2; 16], until: at(9), made: vec![3] };
+    let kept = vec![BatchWrite::Append(with(vec![1])), BatchWrite::PutReceipt { receipt, over: at(0) }];
     store.commit(kept).await.unwrap();
     for damage in ["x'02'", "x''", "x'0100'", "NULL"] {
         beside(place.path(), &format!("UPDATE log SET receipt = {damage}"));
         assert_eq!(store.read(session(7), 0, ALL).await, Err(lost(0)), "{damage}");
     }
     beside(place.path(), "UPDATE receipts SET until = 10");
-    assert!(matches!(store.receipt(&[1; 16], at(0)).await, Err(Fault::Corrupt(_))));
+    assert!(matches!(store.receipt(&[1; 16], at(0)).await, Err(StoreFault::Corrupt(_))));
 }
 
 #[tokio::test]
@@ -214,7 +222,7 @@ async fn a_session_is_deleted_and_purged_whatever_is_damaged() {
         let store = open(place.path());
         two_logs(&store).await;
         beside(place.path(), damage);
-        let delete = Write::Delete { workspace: HERE, session: session(7), at: at(9) };
+        let delete = BatchWrite::Delete { workspace: HERE, session: session(7), at: at(9) };
         store.commit(vec![delete]).await.unwrap();
         assert_eq!(store.purge(at(10), 9).await.unwrap(), 1, "{damage}");
         assert_eq!(store.head(HERE, session(7)).await.unwrap(), None, "{damage}");

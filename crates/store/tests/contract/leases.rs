@@ -1,21 +1,21 @@
 //! Leases: who works, until when, and under which number.
 
-use store::{Claim, Fault, Store};
+use store::{LeaseClaim, Store, StoreFault};
 use tokio::task::JoinSet;
 
 use crate::at;
 
 const SCOPE: &str = "sesn_1";
 
-fn held(epoch: u64, took_over: bool, before: impl Into<Option<i64>>) -> Claim {
-    Claim::Held { epoch, took_over, before: before.into().map(at) }
+fn held(epoch: u64, took_over: bool, before: impl Into<Option<i64>>) -> LeaseClaim {
+    LeaseClaim::Held { epoch, took_over, before: before.into().map(at) }
 }
 
-fn taken(holder: &str, until: i64) -> Claim {
-    Claim::Taken { holder: holder.to_owned(), until: at(until) }
+fn taken(holder: &str, until: i64) -> LeaseClaim {
+    LeaseClaim::Taken { holder: holder.to_owned(), until: at(until) }
 }
 
-async fn claim(store: &Store, holder: &str, now: i64, until: i64) -> Claim {
+async fn claim(store: &Store, holder: &str, now: i64, until: i64) -> LeaseClaim {
     store.claim(SCOPE, holder, at(now), at(until)).await.unwrap()
 }
 
@@ -76,7 +76,7 @@ pub(crate) async fn a_stale_release_frees_nothing(store: Store) {
 
 pub(crate) async fn a_holder_without_a_name_is_refused(store: Store) {
     let refused = store.claim(SCOPE, "", at(0), at(10)).await;
-    assert!(matches!(refused, Err(Fault::Misuse(_))), "{refused:?}");
+    assert!(matches!(refused, Err(StoreFault::Misuse(_))), "{refused:?}");
     assert_eq!(claim(&store, "a", 0, 10).await, held(1, false, None));
 }
 
@@ -92,7 +92,7 @@ pub(crate) async fn of_eight_claimants_one_holds_the_lease(store: Store) {
             .collect();
         let claims = claimants.join_all().await;
         let (won, lost): (Vec<_>, Vec<_>) =
-            claims.into_iter().partition(|(claim, _)| matches!(claim, Claim::Held { .. }));
+            claims.into_iter().partition(|(claim, _)| matches!(claim, LeaseClaim::Held { .. }));
         let [(won, holder)] = &won[..] else { panic!("{} hold it in round {round}", won.len()) };
         assert_eq!(*won, held(round as u64, round > 1, (round > 1).then_some(round * 10)));
         for (lost, _) in lost {

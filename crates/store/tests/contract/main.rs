@@ -13,8 +13,8 @@ mod receipts;
 mod same;
 mod sqlite;
 
-use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId, session::Status};
-use store::{Append, Document, Head, Kind, Row, Store, Write};
+use protocol::{AgentId, EnvironmentId, SessionId, Timestamp, WorkspaceId, session::SessionStatus};
+use store::{BatchWrite, DocumentKind, LogAppend, LogRow, SessionHead, Store, StoredDocument};
 
 /// Runs each promise against a fresh store of each driver.
 macro_rules! promises {
@@ -125,17 +125,17 @@ fn session(number: u128) -> SessionId {
     SessionId::from_bits(number)
 }
 
-fn at(micros: i64) -> Stamp {
-    Stamp::from_micros(micros)
+fn at(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
 }
 
 /// The head of an idle session after `position` facts, created at its own number.
-fn head(number: u128, position: u64) -> Head {
-    Head {
+fn head(number: u128, position: u64) -> SessionHead {
+    SessionHead {
         session: session(number),
         workspace: HERE,
         position,
-        status: Status::Idle,
+        status: SessionStatus::Idle,
         due: None,
         created_at: at(number as i64),
         updated_at: at(position as i64),
@@ -149,8 +149,8 @@ fn head(number: u128, position: u64) -> Head {
 }
 
 /// An append of `count` facts, with the head that follows from it.
-fn append(number: u128, first: u64, count: u32) -> Append {
-    Append {
+fn append(number: u128, first: u64, count: u32) -> LogAppend {
+    LogAppend {
         session: session(number),
         first,
         count,
@@ -162,23 +162,23 @@ fn append(number: u128, first: u64, count: u32) -> Append {
 }
 
 /// The row that `append` of the same numbers leaves.
-fn row(first: u64, count: u32) -> Row {
+fn row(first: u64, count: u32) -> LogRow {
     let body = format!("facts from {first}").into_bytes();
-    Row { first, count, at: at(1_000 + first as i64), body, receipt: None }
+    LogRow { first, count, at: at(1_000 + first as i64), body, receipt: None }
 }
 
 /// Creates a session whose first append leaves this head.
-async fn create(store: &Store, head: Head) {
+async fn create(store: &Store, head: SessionHead) {
     let count = head.position as u32;
     let (session, body) = (head.session, b"[]".to_vec());
-    let first = Append { session, first: 0, count, at: at(0), body, receipt: None, head };
-    store.commit(vec![Write::Append(first)]).await.unwrap();
+    let first = LogAppend { session, first: 0, count, at: at(0), body, receipt: None, head };
+    store.commit(vec![BatchWrite::Append(first)]).await.unwrap();
 }
 
 /// A new agent of a version, created at its own number.
-fn agent(number: u128, version: u64) -> Document {
-    Document {
-        kind: Kind::new("agent"),
+fn agent(number: u128, version: u64) -> StoredDocument {
+    StoredDocument {
+        kind: DocumentKind::new("agent"),
         id: number,
         revision: 1,
         version,
@@ -192,16 +192,16 @@ fn agent(number: u128, version: u64) -> Document {
     }
 }
 
-fn keyed(number: u128, version: u64, key: &str) -> Document {
-    Document { unique_key: Some(key.to_owned()), ..agent(number, version) }
+fn keyed(number: u128, version: u64, key: &str) -> StoredDocument {
+    StoredDocument { unique_key: Some(key.to_owned()), ..agent(number, version) }
 }
 
 /// A document after so many changes.
-fn revised(document: Document, revision: u64) -> Document {
-    Document { revision, ..document }
+fn revised(document: StoredDocument, revision: u64) -> StoredDocument {
+    StoredDocument { revision, ..document }
 }
 
 /// A credential below the document of this number.
-fn below(parent: u128, number: u128) -> Document {
-    Document { kind: Kind::new("credential"), parent: Some(parent), ..agent(number, 1) }
+fn below(parent: u128, number: u128) -> StoredDocument {
+    StoredDocument { kind: DocumentKind::new("credential"), parent: Some(parent), ..agent(number, 1) }
 }

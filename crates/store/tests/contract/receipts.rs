@@ -1,29 +1,29 @@
 //! Receipts: what finds a request again, in the row of its commit and by a name of its own, for a while.
 
-use store::{Append, CommitError, Receipt, Row, Store, Write};
+use store::{BatchError, BatchWrite, LogAppend, LogRow, PostReceipt, Store};
 
 use crate::{agent, append, at, row, session};
 
-fn receipt(name: u8, until: i64) -> Receipt {
-    Receipt { name: [name; 16], print: [name + 1; 16], until: at(until), made: vec![name; 3] }
+fn receipt(name: u8, until: i64) -> PostReceipt {
+    PostReceipt { name: [name; 16], print: [name + 1; 16], until: at(until), made: vec![name; 3] }
 }
 
-fn put(receipt: Receipt, over: i64) -> Write {
-    Write::PutReceipt { receipt, over: at(over) }
+fn put(receipt: PostReceipt, over: i64) -> BatchWrite {
+    BatchWrite::PutReceipt { receipt, over: at(over) }
 }
 
-async fn found(store: &Store, name: u8, now: i64) -> Option<Receipt> {
+async fn found(store: &Store, name: u8, now: i64) -> Option<PostReceipt> {
     store.receipt(&[name; 16], at(now)).await.unwrap()
 }
 
 pub(crate) async fn a_row_keeps_what_finds_it_again(store: Store) {
     let own = |first: u64, receipt: Option<&[u8]>| {
-        Write::Append(Append { receipt: receipt.map(<[u8]>::to_vec), ..append(7, first, 1) })
+        BatchWrite::Append(LogAppend { receipt: receipt.map(<[u8]>::to_vec), ..append(7, first, 1) })
     };
     let all = vec![own(0, Some(b"first")), own(1, None), own(2, Some(b"")), own(3, Some(&[0, 255]))];
     store.commit(all).await.unwrap();
     let kept =
-        |first: u64, receipt: Option<&[u8]>| Row { receipt: receipt.map(<[u8]>::to_vec), ..row(first, 1) };
+        |first: u64, receipt: Option<&[u8]>| LogRow { receipt: receipt.map(<[u8]>::to_vec), ..row(first, 1) };
     let mut expected =
         vec![kept(0, Some(b"first")), kept(1, None), kept(2, Some(b"")), kept(3, Some(&[0, 255]))];
     assert_eq!(store.read(session(7), 0, usize::MAX).await.unwrap(), expected);
@@ -42,10 +42,10 @@ pub(crate) async fn a_receipt_is_found_by_its_name_until_its_time_is_over(store:
 
 pub(crate) async fn a_receipt_gives_way_to_the_next_only_when_its_time_is_over(store: Store) {
     store.commit(vec![put(receipt(1, 50), 0)]).await.unwrap();
-    let next = Receipt { made: b"next".to_vec(), ..receipt(1, 90) };
-    let both = vec![Write::Create(agent(1, 1)), put(next.clone(), 49)];
-    assert_eq!(store.commit(both).await, Err(CommitError::Conflict { write: 1 }));
-    assert_eq!(store.document(crate::HERE, store::Kind::new("agent"), 1, None).await.unwrap(), None);
+    let next = PostReceipt { made: b"next".to_vec(), ..receipt(1, 90) };
+    let both = vec![BatchWrite::Create(agent(1, 1)), put(next.clone(), 49)];
+    assert_eq!(store.commit(both).await, Err(BatchError::Conflict { write: 1 }));
+    assert_eq!(store.document(crate::HERE, store::DocumentKind::new("agent"), 1, None).await.unwrap(), None);
     assert_eq!(found(&store, 1, 0).await, Some(receipt(1, 50)));
     store.commit(vec![put(next.clone(), 50)]).await.unwrap();
     assert_eq!(found(&store, 1, 0).await, Some(next));
@@ -53,9 +53,9 @@ pub(crate) async fn a_receipt_gives_way_to_the_next_only_when_its_time_is_over(s
 
 pub(crate) async fn a_receipt_of_an_undone_commit_is_not_kept(store: Store) {
     store.commit(vec![put(receipt(1, 50), 0)]).await.unwrap();
-    let other = Receipt { made: b"other".to_vec(), ..receipt(1, 90) };
-    let undone = vec![put(other, 90), put(receipt(2, 50), 0), Write::Append(append(7, 9, 1))];
-    assert_eq!(store.commit(undone).await, Err(CommitError::Conflict { write: 2 }));
+    let other = PostReceipt { made: b"other".to_vec(), ..receipt(1, 90) };
+    let undone = vec![put(other, 90), put(receipt(2, 50), 0), BatchWrite::Append(append(7, 9, 1))];
+    assert_eq!(store.commit(undone).await, Err(BatchError::Conflict { write: 2 }));
     assert_eq!(found(&store, 1, 0).await, Some(receipt(1, 50)));
     assert_eq!(found(&store, 2, 0).await, None);
 }

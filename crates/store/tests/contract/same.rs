@@ -1,10 +1,10 @@
 //! Whatever is asked of them, in whatever order, all drivers answer the same.
 
 use proptest::prelude::*;
-use protocol::session::Status;
+use protocol::session::SessionStatus;
 use store::{
-    Append, Claim, CommitError, Document, DocumentQuery, Head, HeadQuery, Kind, Order, Receipt, Row, Store,
-    Write,
+    BatchError, BatchWrite, DocumentKind, DocumentQuery, HeadQuery, LeaseClaim, ListOrder, LogAppend, LogRow,
+    PostReceipt, SessionHead, Store, StoredDocument,
 };
 
 use crate::{ELSEWHERE, HERE, agent, append, at, session};
@@ -15,7 +15,7 @@ const AGENTS: u128 = 3;
 /// One thing somebody does.
 #[derive(Debug, Clone)]
 enum Deed {
-    Commit(Vec<Write>),
+    Commit(Vec<BatchWrite>),
     Claim { holder: char, now: i64 },
     Renew { epoch: u64, until: i64 },
     Release { epoch: u64 },
@@ -26,8 +26,8 @@ enum Deed {
 /// What it was answered.
 #[derive(Debug, PartialEq)]
 enum Answer {
-    Commit(Result<(), CommitError>),
-    Claim(Claim),
+    Commit(Result<(), BatchError>),
+    Claim(LeaseClaim),
     Renew(bool),
     Release,
     Purge(usize),
@@ -37,59 +37,64 @@ enum Answer {
 /// Everything that can be read.
 #[derive(Debug, PartialEq)]
 struct Kept {
-    heads: Vec<Option<Head>>,
-    listed: Vec<Head>,
-    logs: Vec<Vec<Row>>,
+    heads: Vec<Option<SessionHead>>,
+    listed: Vec<SessionHead>,
+    logs: Vec<Vec<LogRow>>,
     busy: Vec<protocol::SessionId>,
-    versions: Vec<Vec<Document>>,
-    documents: Vec<Document>,
-    keys: Vec<Option<Document>>,
+    versions: Vec<Vec<StoredDocument>>,
+    documents: Vec<StoredDocument>,
+    keys: Vec<Option<StoredDocument>>,
     snapshots: Vec<Option<Vec<u8>>>,
-    receipts: Vec<Option<Receipt>>,
+    receipts: Vec<Option<PostReceipt>>,
     commits: u64,
 }
 
-fn write() -> impl Strategy<Value = Write> {
-    let status = prop::sample::select(Status::ALL.to_vec());
+fn write() -> impl Strategy<Value = BatchWrite> {
+    let status = prop::sample::select(SessionStatus::ALL.to_vec());
     let receipt = prop::option::weighted(0.5, prop::collection::vec(any::<u8>(), 0..6));
     let appended = (0..SESSIONS, 0_u64..4, 1_u32..3, status, prop::option::weighted(0.2, 0_i64..40), receipt);
     let append = appended.prop_map(|(number, first, count, status, deleted, receipt)| {
         let append = append(number, first, count);
-        let head = Head { status, deleted_at: deleted.map(at), ..append.head };
-        Write::Append(Append { head, receipt, ..append })
+        let head = SessionHead { status, deleted_at: deleted.map(at), ..append.head };
+        BatchWrite::Append(LogAppend { head, receipt, ..append })
     });
     let put = (0_u8..3, any::<u8>(), 0_i64..40, 0_i64..40).prop_map(|(name, made, until, over)| {
-        let receipt = Receipt { name: [name; 16], print: [made; 16], until: at(until), made: vec![made] };
-        Write::PutReceipt { receipt, over: at(over) }
+        let receipt = PostReceipt { name: [name; 16], print: [made; 16], until: at(until), made: vec![made] };
+        BatchWrite::PutReceipt { receipt, over: at(over) }
     });
     let key = prop::option::of(prop::sample::select(vec!["a".to_owned(), "b".to_owned()]));
     let parent = prop::option::weighted(0.4, 0..AGENTS);
     let document = (0..AGENTS, 1_u64..4, key, prop::option::weighted(0.2, Just(at(9))), parent);
-    let document = document.prop_map(|(number, version, unique_key, archived_at, parent)| Document {
+    let document = document.prop_map(|(number, version, unique_key, archived_at, parent)| StoredDocument {
         unique_key,
         archived_at,
         parent,
         ..agent(number, version)
     });
-    let create = document.clone().prop_map(Write::Create);
-    let revise = (document, 2_u64..5).prop_map(|(document, revision)| Document { revision, ..document });
-    let revise = revise.prop_map(Write::Revise);
-    let kind = Kind::new("agent");
+    let create = document.clone().prop_map(BatchWrite::Create);
+    let revise =
+        (document, 2_u64..5).prop_map(|(document, revision)| StoredDocument { revision, ..document });
+    let revise = revise.prop_map(BatchWrite::Revise);
+    let kind = DocumentKind::new("agent");
     let workspace = prop::sample::select(vec![HERE, HERE, HERE, ELSEWHERE]);
     let place = (workspace, 0..AGENTS);
     let live = (place.clone(), prop::option::of(0_u64..4));
-    let live =
-        live.prop_map(move |((workspace, id), version)| Write::ExpectLive { workspace, kind, id, version });
-    let drop = place.prop_map(move |(workspace, id)| Write::Drop { workspace, kind, id });
+    let live = live.prop_map(move |((workspace, id), version)| BatchWrite::ExpectLive {
+        workspace,
+        kind,
+        id,
+        version,
+    });
+    let drop = place.prop_map(move |(workspace, id)| BatchWrite::Drop { workspace, kind, id });
     prop_oneof![
         6 => append,
         3 => create,
         4 => revise,
         1 => live,
-        1 => Just(Write::ExpectUnused { environment: protocol::EnvironmentId::from_bits(20) }),
+        1 => Just(BatchWrite::ExpectUnused { environment: protocol::EnvironmentId::from_bits(20) }),
         2 => drop,
         2 => put,
-        1 => (0_u8..3).prop_map(|hash| Write::PutSnapshot { hash: [hash; 32], body: vec![hash] }),
+        1 => (0_u8..3).prop_map(|hash| BatchWrite::PutSnapshot { hash: [hash; 32], body: vec![hash] }),
     ]
 }
 
@@ -130,19 +135,26 @@ async fn kept(store: &Store) -> Kept {
         logs.push(store.read_back(session(number), 3, 20).await.unwrap());
     }
     for number in 0..AGENTS {
-        versions
-            .push(store.versions(HERE, Kind::new("agent"), number, None, 9, usize::MAX).await.unwrap().items);
+        versions.push(
+            store
+                .versions(HERE, DocumentKind::new("agent"), number, None, 9, usize::MAX)
+                .await
+                .unwrap()
+                .items,
+        );
     }
     let (mut keys, mut snapshots, mut receipts) = (Vec::new(), Vec::new(), Vec::new());
     for key in ["a", "b"] {
-        keys.push(store.find(HERE, Kind::new("agent"), key).await.unwrap());
+        keys.push(store.find(HERE, DocumentKind::new("agent"), key).await.unwrap());
     }
     for hash in 0_u8..3 {
         snapshots.push(store.snapshot(&[hash; 32]).await.unwrap());
         receipts.push(store.receipt(&[hash; 16], at(5)).await.unwrap());
     }
-    let documents =
-        DocumentQuery { order: Order::Ascending, ..DocumentQuery::new(HERE, Kind::new("agent"), 2) };
+    let documents = DocumentQuery {
+        order: ListOrder::Ascending,
+        ..DocumentQuery::new(HERE, DocumentKind::new("agent"), 2)
+    };
     Kept {
         heads,
         listed: store.heads(HeadQuery::new(HERE, 2)).await.unwrap().items,

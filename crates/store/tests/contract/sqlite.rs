@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use protocol::session::Status;
+use protocol::session::SessionStatus;
 use rusqlite::Connection;
-use store::{Claim, CommitError, Fault, Head, HeadQuery, Kind, Store, Write};
+use store::{BatchError, BatchWrite, DocumentKind, HeadQuery, LeaseClaim, SessionHead, Store, StoreFault};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -26,10 +26,10 @@ fn beside(place: &Path) -> Connection {
 async fn fill(store: &Store) -> [u8; 32] {
     store
         .commit(vec![
-            Write::Append(append(7, 0, 2)),
-            Write::Create(keyed(1, 1, "k")),
-            Write::Revise(revised(keyed(1, 2, "k"), 2)),
-            Write::PutSnapshot { hash: [5; 32], body: b"snapshot".to_vec() },
+            BatchWrite::Append(append(7, 0, 2)),
+            BatchWrite::Create(keyed(1, 1, "k")),
+            BatchWrite::Revise(revised(keyed(1, 2, "k"), 2)),
+            BatchWrite::PutSnapshot { hash: [5; 32], body: b"snapshot".to_vec() },
         ])
         .await
         .unwrap();
@@ -40,14 +40,15 @@ async fn fill(store: &Store) -> [u8; 32] {
 async fn assert_filled(store: &Store, blob: &[u8; 32]) {
     assert_eq!(store.read(session(7), 0, usize::MAX).await.unwrap(), [row(0, 2)]);
     assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 2)));
-    let versions = store.versions(HERE, Kind::new("agent"), 1, None, 9, usize::MAX).await.unwrap().items;
+    let versions =
+        store.versions(HERE, DocumentKind::new("agent"), 1, None, 9, usize::MAX).await.unwrap().items;
     let second = revised(keyed(1, 2, "k"), 2);
     assert_eq!(versions, [second.clone(), keyed(1, 1, "k")]);
-    assert_eq!(store.find(HERE, Kind::new("agent"), "k").await.unwrap(), Some(second));
+    assert_eq!(store.find(HERE, DocumentKind::new("agent"), "k").await.unwrap(), Some(second));
     assert_eq!(store.snapshot(&[5; 32]).await.unwrap().as_deref(), Some(&b"snapshot"[..]));
     assert_eq!(store.get(blob).await.unwrap().as_deref(), Some(&b"blob"[..]));
     let claim = store.claim("scope", "b", at(9), at(20)).await.unwrap();
-    assert_eq!(claim, Claim::Taken { holder: "a".to_owned(), until: at(10) });
+    assert_eq!(claim, LeaseClaim::Taken { holder: "a".to_owned(), until: at(10) });
 }
 
 #[tokio::test]
@@ -99,7 +100,7 @@ async fn a_database_of_a_newer_heddle_is_refused_and_left_alone() {
     let looked = Store::look(&path).unwrap_err();
     let refused = Store::sqlite(&path).unwrap_err();
     assert_eq!(looked.to_string(), refused.to_string());
-    let Fault::Newer { found: 9_000, known, .. } = refused else { panic!("{refused:?}") };
+    let StoreFault::Newer { found: 9_000, known, .. } = refused else { panic!("{refused:?}") };
     assert_eq!(
         refused.to_string(),
         format!(
@@ -118,10 +119,10 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
     let text = "This is not a database. ".repeat(100);
     std::fs::write(&path, &text).unwrap();
     let refused = Store::sqlite(&path).unwrap_err();
-    assert!(matches!(&refused, Fault::Open { path: at, .. } if *at == path), "{refused:?}");
+    assert!(matches!(&refused, StoreFault::Open { path: at, .. } if *at == path), "{refused:?}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     let missing = Store::sqlite(&place.path().join("no/such/folder/heddle.db")).unwrap_err();
-    assert!(matches!(missing, Fault::Open { .. }), "{missing:?}");
+    assert!(matches!(missing, StoreFault::Open { .. }), "{missing:?}");
 }
 
 /// The files of a database, each with its bytes.
@@ -135,7 +136,7 @@ async fn killed() -> TempDir {
     let (place, left) = (place(), place());
     fill(&open(place.path())).await;
     let store = open(place.path());
-    store.commit(vec![Write::Append(append(7, 2, 2))]).await.unwrap();
+    store.commit(vec![BatchWrite::Append(append(7, 2, 2))]).await.unwrap();
     for (name, bytes) in files(place.path()) {
         std::fs::write(left.path().join(name), bytes).unwrap();
     }
@@ -147,8 +148,8 @@ async fn the_log_of_another_database_is_told_with_what_to_do_and_never_folded() 
     let (left, other) = (killed().await, place());
     let store = open(other.path());
     for number in 0..40 {
-        let document = store::Document { body: vec![7; 20_000], ..agent(number, 1) };
-        store.commit(vec![Write::Create(document)]).await.unwrap();
+        let document = store::StoredDocument { body: vec![7; 20_000], ..agent(number, 1) };
+        store.commit(vec![BatchWrite::Create(document)]).await.unwrap();
     }
     drop(store);
     let path = left.path().join("heddle.db");
@@ -159,10 +160,15 @@ async fn the_log_of_another_database_is_told_with_what_to_do_and_never_folded() 
                 was put in place of the database alone, move both away and start again; else restore the data \
                 directory from a backup";
     let examined = Store::examine(&path).unwrap_err();
-    assert!(matches!(examined, Fault::Open { .. }) && examined.to_string().ends_with(told), "{examined}");
+    assert!(
+        matches!(examined, StoreFault::Open { .. }) && examined.to_string().ends_with(told),
+        "{examined}"
+    );
     assert_eq!(files(left.path()), before, "to examine it changes nothing");
     let met = match Store::sqlite(&path) {
-        Ok(store) => store.versions(HERE, Kind::new("agent"), 39, None, 9, usize::MAX).await.unwrap_err(),
+        Ok(store) => {
+            store.versions(HERE, DocumentKind::new("agent"), 39, None, 9, usize::MAX).await.unwrap_err()
+        }
         Err(refused) => refused,
     };
     assert!(met.to_string().ends_with(told), "{met}");
@@ -171,7 +177,7 @@ async fn the_log_of_another_database_is_told_with_what_to_do_and_never_folded() 
         std::fs::remove_file(left.path().join(name)).unwrap();
     }
     Store::examine(&path).unwrap();
-    let found = open(left.path()).document(HERE, Kind::new("agent"), 39, None).await.unwrap();
+    let found = open(left.path()).document(HERE, DocumentKind::new("agent"), 39, None).await.unwrap();
     assert!(found.is_some());
 }
 
@@ -187,7 +193,7 @@ async fn who_only_reads_leaves_the_log_as_it_is_and_who_writes_folds_it() {
     let now = files(left.path());
     assert_eq!((&now[0], &now[2]), (&before[0], &before[2]));
     let store = open(left.path());
-    store.commit(vec![Write::Append(append(7, 4, 2))]).await.unwrap();
+    store.commit(vec![BatchWrite::Append(append(7, 4, 2))]).await.unwrap();
     drop(store);
     assert_eq!(files(left.path()).len(), 1);
 }
@@ -202,7 +208,7 @@ async fn eight_stores_can_open_one_new_file_at_once() {
         openings.spawn_blocking(move || (number, Store::sqlite(&path).unwrap()));
     }
     for (number, store) in openings.join_all().await {
-        store.commit(vec![Write::Append(append(number, 0, 1))]).await.unwrap();
+        store.commit(vec![BatchWrite::Append(append(number, 0, 1))]).await.unwrap();
     }
     let all = HeadQuery::new(HERE, 100);
     assert_eq!(open(place.path()).heads(all).await.unwrap().items.len(), 8);
@@ -218,9 +224,9 @@ async fn two_stores_on_one_file_fence_each_other() {
             let (mut won, mut lost) = (0_u64, 0_u64);
             while won + lost < 100 {
                 let position = store.head(HERE, session(7)).await.unwrap().map_or(0, |head| head.position);
-                match store.commit(vec![Write::Append(append(7, position, 1))]).await {
+                match store.commit(vec![BatchWrite::Append(append(7, position, 1))]).await {
                     Ok(()) => won += 1,
-                    Err(CommitError::Conflict { write: 0 }) => lost += 1,
+                    Err(BatchError::Conflict { write: 0 }) => lost += 1,
                     Err(other) => panic!("{other:?}"),
                 }
             }
@@ -238,8 +244,8 @@ async fn two_stores_on_one_file_fence_each_other() {
 async fn a_row_that_makes_no_sense_is_reported_as_corrupt() {
     let place = place();
     let store = open(place.path());
-    create(&store, Head { status: Status::Running, ..head(7, 1) }).await;
-    store.commit(vec![Write::Create(agent(1, 1))]).await.unwrap();
+    create(&store, SessionHead { status: SessionStatus::Running, ..head(7, 1) }).await;
+    store.commit(vec![BatchWrite::Create(agent(1, 1))]).await.unwrap();
     for damage in [
         "UPDATE heads SET status = 'asleep'",
         "UPDATE heads SET status = 'idle', position = -1",
@@ -249,11 +255,11 @@ async fn a_row_that_makes_no_sense_is_reported_as_corrupt() {
     ] {
         beside(place.path()).execute_batch(damage).unwrap();
         let found = store.head(HERE, session(7)).await;
-        assert!(matches!(found, Err(Fault::Corrupt(_))), "{damage}: {found:?}");
+        assert!(matches!(found, Err(StoreFault::Corrupt(_))), "{damage}: {found:?}");
     }
     beside(place.path()).execute_batch("UPDATE documents SET version = 0.5").unwrap();
-    let found = store.document(HERE, Kind::new("agent"), 1, None).await;
-    assert!(matches!(found, Err(Fault::Corrupt(_))), "{found:?}");
+    let found = store.document(HERE, DocumentKind::new("agent"), 1, None).await;
+    assert!(matches!(found, Err(StoreFault::Corrupt(_))), "{found:?}");
 }
 
 #[tokio::test]
@@ -265,12 +271,12 @@ async fn a_damaged_blob_is_reported_as_corrupt() {
     assert_eq!(files.len(), 1, "one file a blob and nothing unfinished beside it");
     std::fs::write(files[0].path(), b"bl0b").unwrap();
     let found = store.get(&hash).await;
-    assert!(matches!(found, Err(Fault::Corrupt(_))), "{found:?}");
+    assert!(matches!(found, Err(StoreFault::Corrupt(_))), "{found:?}");
     // Whoever has the bytes again mends it, also one that was cut short.
     store.put(b"blob".to_vec()).await.unwrap();
     assert_eq!(store.get(&hash).await.unwrap().as_deref(), Some(&b"blob"[..]));
     std::fs::write(files[0].path(), b"").unwrap();
-    assert!(matches!(store.get(&hash).await, Err(Fault::Corrupt(_))));
+    assert!(matches!(store.get(&hash).await, Err(StoreFault::Corrupt(_))));
 }
 
 #[tokio::test]
@@ -298,10 +304,10 @@ async fn a_thread_survives_a_panic_and_one_that_ends_is_told_of() {
     let place = place();
     let store = open(place.path());
     for _ in 0..4 {
-        assert_eq!(store.panic_thread("store-writer").await, Err(Fault::Panicked));
-        assert_eq!(store.panic_thread("store-reader").await, Err(Fault::Panicked));
+        assert_eq!(store.panic_thread("store-writer").await, Err(StoreFault::Panicked));
+        assert_eq!(store.panic_thread("store-reader").await, Err(StoreFault::Panicked));
     }
-    store.commit(vec![Write::Append(append(7, 0, 1))]).await.unwrap();
+    store.commit(vec![BatchWrite::Append(append(7, 0, 1))]).await.unwrap();
     assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 1)));
     let watched = tokio::time::timeout(std::time::Duration::from_millis(20), store.watch()).await;
     assert!(watched.is_err(), "{watched:?}");
@@ -315,8 +321,8 @@ async fn a_thread_survives_a_panic_and_one_that_ends_is_told_of() {
         assert_eq!(store.watch().await, ended);
         assert!(!store.break_thread("no-such-thread").await);
         if name == "store-writer" {
-            let refused = store.commit(vec![Write::Append(append(7, 0, 1))]).await;
-            assert_eq!(refused, Err(CommitError::Fault(Fault::Closed)));
+            let refused = store.commit(vec![BatchWrite::Append(append(7, 0, 1))]).await;
+            assert_eq!(refused, Err(BatchError::Fault(StoreFault::Closed)));
         }
     }
 }
@@ -326,7 +332,7 @@ async fn room_is_kept_on_a_disk_with_plenty_and_found_again() {
     let place = place();
     let store = open(place.path());
     assert_eq!(store.ballast(), store::Ballast::GivenUp);
-    store.commit(vec![Write::Append(append(7, 0, 1))]).await.unwrap();
+    store.commit(vec![BatchWrite::Append(append(7, 0, 1))]).await.unwrap();
     store.keep_room().await.unwrap();
     use std::os::unix::fs::MetadataExt as _;
     let blocks = |name: &str| std::fs::metadata(place.path().join(name)).unwrap().blocks() * 512;
@@ -346,11 +352,14 @@ async fn a_table_that_is_gone_fails_what_needs_it_and_nothing_else() {
     let place = place();
     let store = open(place.path());
     beside(place.path()).execute_batch("DROP TABLE history").unwrap();
-    let write = Write::Drop { workspace: HERE, kind: Kind::new("agent"), id: 1 };
-    let failed = store.commit(vec![Write::Create(agent(1, 1)), write]).await;
-    assert!(matches!(failed, Err(CommitError::Fault(Fault::Disk(_)))), "{failed:?}");
-    assert_eq!(store.document(HERE, Kind::new("agent"), 1, None).await.unwrap(), None);
-    assert!(matches!(store.versions(HERE, Kind::new("agent"), 1, None, 9, 1).await, Err(Fault::Disk(_))));
-    store.commit(vec![Write::Create(agent(1, 1))]).await.unwrap();
-    assert_eq!(store.document(HERE, Kind::new("agent"), 1, None).await.unwrap(), Some(agent(1, 1)));
+    let write = BatchWrite::Drop { workspace: HERE, kind: DocumentKind::new("agent"), id: 1 };
+    let failed = store.commit(vec![BatchWrite::Create(agent(1, 1)), write]).await;
+    assert!(matches!(failed, Err(BatchError::Fault(StoreFault::Disk(_)))), "{failed:?}");
+    assert_eq!(store.document(HERE, DocumentKind::new("agent"), 1, None).await.unwrap(), None);
+    assert!(matches!(
+        store.versions(HERE, DocumentKind::new("agent"), 1, None, 9, 1).await,
+        Err(StoreFault::Disk(_))
+    ));
+    store.commit(vec![BatchWrite::Create(agent(1, 1))]).await.unwrap();
+    assert_eq!(store.document(HERE, DocumentKind::new("agent"), 1, None).await.unwrap(), Some(agent(1, 1)));
 }

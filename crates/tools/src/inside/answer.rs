@@ -3,28 +3,28 @@
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 
-use protocol::content::Block;
+use protocol::content::ContentBlock;
 
-use super::names::Named;
-use crate::wire::Outcome;
+use super::names::ShownPath;
+use crate::wire::ToolOutcome;
 
 /// A text.
-pub(super) fn good(text: impl Into<String>) -> Outcome {
-    Outcome { content: vec![Block::text(text)], is_error: false }
+pub(super) fn good(text: impl Into<String>) -> ToolOutcome {
+    ToolOutcome { content: vec![ContentBlock::text(text)], is_error: false }
 }
 
 /// Bytes of what is said of a mistake, in which names and paths of the caller's are repeated.
 const BAD_BYTES: usize = 32 * 1024;
 
 /// A text that says what is wrong and what to do.
-pub(super) fn bad(text: impl Into<String>) -> Outcome {
+pub(super) fn bad(text: impl Into<String>) -> ToolOutcome {
     let mut text = text.into();
     if text.len() > BAD_BYTES {
         let half = BAD_BYTES / 2;
         let (first, last) = (text.floor_char_boundary(half), text.ceil_char_boundary(text.len() - half));
         text = format!("{} [… cut …] {}", &text[..first], &text[last..]);
     }
-    Outcome { content: vec![Block::text(text)], is_error: true }
+    ToolOutcome { content: vec![ContentBlock::text(text)], is_error: true }
 }
 
 /// Why something could not be done with `path`, and what to do about it.
@@ -44,7 +44,7 @@ pub(super) fn why(doing: &str, path: &Path, error: &Error) -> String {
         ErrorKind::InvalidFilename => "choose a shorter name",
         _ => "look at the place with bash, then try again",
     };
-    format!("cannot {doing} {}: {error}; {advice}", Named(path))
+    format!("cannot {doing} {}: {error}; {advice}", ShownPath(path))
 }
 
 #[cfg(test)]
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_mistake_that_repeats_much_is_cut_in_the_middle() {
-        let Block::Text { text } = bad("é".repeat(1_000_000) + "end").content.remove(0) else {
+        let ContentBlock::Text { text } = bad("é".repeat(1_000_000) + "end").content.remove(0) else {
             panic!("a text")
         };
         assert!(
@@ -61,6 +61,6 @@ mod tests {
             "{}",
             text.len()
         );
-        assert_eq!(bad("short"), Outcome { content: vec![Block::text("short")], is_error: true });
+        assert_eq!(bad("short"), ToolOutcome { content: vec![ContentBlock::text("short")], is_error: true });
     }
 }

@@ -9,11 +9,11 @@ use protocol::{
 };
 use serde_json::{Value, json};
 
-use super::tool::{Bash, Input, Told, Tool};
+use super::tool::{Bash, BuiltinTool, CheckedInput, ToolText};
 use crate::{amount, workplace::Workplace};
 
 /// See the file.
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: BuiltinTool = BuiltinTool {
     told,
     usage: || {
         format!(
@@ -25,7 +25,7 @@ pub(super) const TOOL: Tool = Tool {
     bound,
 };
 
-fn told(workplace: &Workplace) -> Told {
+fn told(workplace: &Workplace) -> ToolText {
     let Workplace { workspace, outputs, .. } = workplace;
     let (rules, seconds, long) = (workplace.rules(), COMMAND_MS / 1_000, amount::number(OUTPUT_CHARS));
     let description = format!(
@@ -44,10 +44,10 @@ fn told(workplace: &Workplace) -> Told {
             "description": "Milliseconds until it is stopped."
         },
     });
-    Told { description, properties, required: &[] }
+    ToolText { description, properties, required: &[] }
 }
 
-fn input(fields: &mut Fields) -> Result<Input, Invalid> {
+fn input(fields: &mut Fields) -> Result<CheckedInput, Invalid> {
     let command = fields.optional("command", parse::string)?;
     let restart = fields.optional("restart", parse::boolean)?.unwrap_or_default();
     let timeout_ms = fields.optional("timeout_ms", parse::whole(1, COMMAND_MS_MAX))?.unwrap_or(COMMAND_MS);
@@ -64,7 +64,7 @@ fn input(fields: &mut Fields) -> Result<Input, Invalid> {
         }
         Some(_) | None => {}
     }
-    Ok(Input::Bash(Bash { command, restart, timeout: Duration::from_millis(timeout_ms) }))
+    Ok(CheckedInput::Bash(Bash { command, restart, timeout: Duration::from_millis(timeout_ms) }))
 }
 
 fn bound(input: &Object) -> Duration {

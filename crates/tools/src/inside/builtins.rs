@@ -5,27 +5,27 @@ use protocol::{
     Object,
     parse::{Fields, Invalid},
     prompt::{ToolSpec, Toolbox},
-    tool::Builtin,
+    tool::BuiltinName,
 };
 use serde_json::Value;
 
 use super::{
     bash, edit, glob, grep, read,
-    tool::{Input, Told, Tool},
+    tool::{BuiltinTool, CheckedInput, ToolText},
     write,
 };
 use crate::workplace::Workplace;
 
 /// What there is to know of `tool`; `None`: it is not served.
-pub(crate) const fn of(tool: Builtin) -> Option<Tool> {
+pub(crate) const fn of(tool: BuiltinName) -> Option<BuiltinTool> {
     match tool {
-        Builtin::Bash => Some(bash::TOOL),
-        Builtin::Edit => Some(edit::TOOL),
-        Builtin::Read => Some(read::TOOL),
-        Builtin::Write => Some(write::TOOL),
-        Builtin::Glob => Some(glob::TOOL),
-        Builtin::Grep => Some(grep::TOOL),
-        Builtin::WebFetch | Builtin::WebSearch => None,
+        BuiltinName::Bash => Some(bash::TOOL),
+        BuiltinName::Edit => Some(edit::TOOL),
+        BuiltinName::Read => Some(read::TOOL),
+        BuiltinName::Write => Some(write::TOOL),
+        BuiltinName::Glob => Some(glob::TOOL),
+        BuiltinName::Grep => Some(grep::TOOL),
+        BuiltinName::WebFetch | BuiltinName::WebSearch => None,
     }
 }
 
@@ -34,8 +34,8 @@ pub(crate) fn toolbox(workplace: &Workplace) -> Toolbox {
     Toolbox::new(|tool| of(tool).map(|known| spec(tool, (known.told)(workplace))))
 }
 
-fn spec(tool: Builtin, told: Told) -> ToolSpec {
-    let Told { description, properties, required } = told;
+fn spec(tool: BuiltinName, told: ToolText) -> ToolSpec {
+    let ToolText { description, properties, required } = told;
     let mut input_schema = Object::new();
     input_schema.insert("type".into(), "object".into());
     input_schema.insert("properties".into(), properties);
@@ -48,7 +48,7 @@ fn spec(tool: Builtin, told: Told) -> ToolSpec {
 ///
 /// # Errors
 /// What the model is told.
-pub(super) fn read_input(tool: Builtin, input: Object) -> Result<Input, String> {
+pub(super) fn read_input(tool: BuiltinName, input: Object) -> Result<CheckedInput, String> {
     let name = tool.name();
     let known = of(tool).ok_or_else(|| format!("`{name}` is not served here; do without it"))?;
     let result = Fields::of(Value::Object(input), "").and_then(|mut fields| {
@@ -67,67 +67,44 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn mistake(tool: Builtin, input: Value) -> String {
+    fn mistake(tool: BuiltinName, input: Value) -> String {
         let Value::Object(input) = input else { panic!("an object") };
         read_input(tool, input).err().expect("a mistake")
     }
 
     #[test]
     fn each_mistake_names_its_field_and_says_what_to_send() {
+        use BuiltinName::{Bash, Edit, Glob, Grep, Read, WebFetch, Write};
         for (tool, input, said) in [
-            (Builtin::Bash, json!({}), "`command`: this field is required. Send bash {\"command\": string,"),
-            (Builtin::Bash, json!({"command": 1}), "`command`: expected a string, got a number. Send bash {"),
-            (Builtin::Bash, json!({"command": "a\0"}), "`command`: must hold no NUL character"),
+            (Bash, json!({}), "`command`: this field is required. Send bash {\"command\": string,"),
+            (Bash, json!({"command": 1}), "`command`: expected a string, got a number. Send bash {"),
+            (Bash, json!({"command": "a\0"}), "`command`: must hold no NUL character"),
             (
-                Builtin::Bash,
+                Bash,
                 json!({"command": "a", "timeout_ms": 600_001}),
                 "`timeout_ms`: must be a whole number, between 1 and 600000, is 600001. Send bash {",
             ),
+            (Read, json!({}), "`file_path`: this field is required. Send read {\"file_path\": string"),
+            (Read, json!({"file_path": ""}), "`file_path`: must be a path"),
+            (Read, json!({"file_path": "x".repeat(4_097)}), "`file_path`: must have at most 4096"),
+            (Read, json!({"file_path": "a", "view_range": [1]}), "`view_range`: must have at least 2"),
+            (Read, json!({"file_path": "a", "view_range": [0, 4]}), "`view_range`: the first line must"),
+            (Read, json!({"file_path": "a", "view_range": [5, 4]}), "`view_range`: the first line must"),
+            (Read, json!({"file_path": "a", "view_range": ["1", 4]}), "`view_range.0`: expected a whole"),
+            (Write, json!({"file_path": "a"}), "`content`: this field is required. Send write {"),
             (
-                Builtin::Read,
-                json!({}),
-                "`file_path`: this field is required. Send read {\"file_path\": string",
-            ),
-            (Builtin::Read, json!({"file_path": ""}), "`file_path`: must be a path"),
-            (Builtin::Read, json!({"file_path": "x".repeat(4_097)}), "`file_path`: must have at most 4096"),
-            (
-                Builtin::Read,
-                json!({"file_path": "a", "view_range": [1]}),
-                "`view_range`: must have at least 2",
-            ),
-            (
-                Builtin::Read,
-                json!({"file_path": "a", "view_range": [0, 4]}),
-                "`view_range`: the first line must",
-            ),
-            (
-                Builtin::Read,
-                json!({"file_path": "a", "view_range": [5, 4]}),
-                "`view_range`: the first line must",
-            ),
-            (
-                Builtin::Read,
-                json!({"file_path": "a", "view_range": ["1", 4]}),
-                "`view_range.0`: expected a whole",
-            ),
-            (Builtin::Write, json!({"file_path": "a"}), "`content`: this field is required. Send write {"),
-            (
-                Builtin::Edit,
+                Edit,
                 json!({"file_path": "a", "old_string": "", "new_string": "b"}),
                 "`old_string`: must not be empty",
             ),
             (
-                Builtin::Edit,
+                Edit,
                 json!({"file_path": "a", "old_string": "b", "new_string": "b"}),
                 "`new_string`: is the same as `old_string`",
             ),
-            (
-                Builtin::Glob,
-                json!({"pattern": ["a"]}),
-                "`pattern`: expected a string, got an array. Send glob {",
-            ),
-            (Builtin::Grep, json!({"pattern": ""}), "`pattern`: must not be empty. Send grep {\"pattern\""),
-            (Builtin::WebFetch, json!({}), "`web_fetch` is not served here"),
+            (Glob, json!({"pattern": ["a"]}), "`pattern`: expected a string, got an array. Send glob {"),
+            (Grep, json!({"pattern": ""}), "`pattern`: must not be empty. Send grep {\"pattern\""),
+            (WebFetch, json!({}), "`web_fetch` is not served here"),
         ] {
             let mistake = mistake(tool, input);
             assert!(mistake.starts_with(said), "{mistake}");
@@ -138,17 +115,17 @@ mod tests {
     fn a_field_that_nobody_takes_is_told_what_is_taken() {
         for (tool, input, said) in [
             (
-                Builtin::Bash,
+                BuiltinName::Bash,
                 json!({"command": "a", "cwd": "/"}),
                 "`cwd`: unknown field; this takes `command`, `restart` or `timeout_ms`. Send bash {",
             ),
             (
-                Builtin::Bash,
+                BuiltinName::Bash,
                 json!({"command": "a", "timeout": 1}),
                 "`timeout`: unknown field; did you mean `timeout_ms`? Send bash {",
             ),
             (
-                Builtin::Read,
+                BuiltinName::Read,
                 json!({"path": "a"}),
                 "`file_path`: this field is required; `path` was sent, did you mean that? Send read {",
             ),
@@ -162,17 +139,21 @@ mod tests {
     fn what_no_text_and_no_path_holds_is_refused() {
         for (tool, input, said) in [
             (
-                Builtin::Write,
+                BuiltinName::Write,
                 json!({"file_path": "a", "content": "a\0"}),
                 "`content`: must hold no NUL character, which no text file holds; write bytes with printf",
             ),
             (
-                Builtin::Edit,
+                BuiltinName::Edit,
                 json!({"file_path": "a", "old_string": "a", "new_string": "\0"}),
                 "`new_string`: must hold no NUL character",
             ),
-            (Builtin::Read, json!({"file_path": "$'a\\x00b'"}), "`file_path`: must be a path: not empty and"),
-            (Builtin::Read, json!({"file_path": "$'\\q'"}), "`file_path`: holds an escape that is none"),
+            (
+                BuiltinName::Read,
+                json!({"file_path": "$'a\\x00b'"}),
+                "`file_path`: must be a path: not empty and",
+            ),
+            (BuiltinName::Read, json!({"file_path": "$'\\q'"}), "`file_path`: holds an escape that is none"),
         ] {
             let mistake = mistake(tool, input);
             assert!(mistake.starts_with(said), "{mistake}");
@@ -181,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_law_lets_call_what_there_is() {
-        for tool in Builtin::ALL {
+        for tool in BuiltinName::ALL {
             assert_eq!(of(tool).is_some(), tool.served(), "{}", tool.name());
         }
     }
@@ -204,8 +185,8 @@ mod tests {
     #[test]
     fn what_a_model_is_told_to_send_is_understood_and_nothing_less() {
         let workplace = Workplace { workspace: "/w".into(), outputs: "/o".into(), jail: None };
-        for (tool, known) in Builtin::ALL.into_iter().filter_map(|tool| Some((tool, of(tool)?))) {
-            let Told { properties, required, .. } = (known.told)(&workplace);
+        for (tool, known) in BuiltinName::ALL.into_iter().filter_map(|tool| Some((tool, of(tool)?))) {
+            let ToolText { properties, required, .. } = (known.told)(&workplace);
             let Value::Object(properties) = properties else { panic!("fields") };
             let read = |without| read_input(tool, input(&properties, without)).err();
             assert_eq!(read(None), None);

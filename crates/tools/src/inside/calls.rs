@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::{ambient::locked, answer::bad, frames};
-use crate::wire::{FromJail, Outcome};
+use crate::wire::{FromJail, ToolOutcome};
 
 /// A call that is not answered yet.
 #[derive(Debug, Clone)]
-pub(super) struct Open {
+pub(super) struct UnansweredCall {
     call: u64,
     cancelled: Arc<AtomicBool>,
 }
 
-impl Open {
+impl UnansweredCall {
     /// Whether its answer is of no interest any more.
     pub(super) fn cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
@@ -24,20 +24,20 @@ impl Open {
 
 /// All of them.
 #[derive(Debug)]
-pub(super) struct Calls {
-    open: Mutex<BTreeMap<u64, Open>>,
+pub(super) struct UnansweredCalls {
+    open: Mutex<BTreeMap<u64, UnansweredCall>>,
     socket: Mutex<UnixStream>,
 }
 
-impl Calls {
+impl UnansweredCalls {
     /// None yet.
     pub(super) fn new(socket: UnixStream) -> Self {
         Self { open: Mutex::default(), socket: Mutex::new(socket) }
     }
 
     /// One more.
-    pub(super) fn open(&self, call: u64) -> Open {
-        let open = Open { call, cancelled: Arc::default() };
+    pub(super) fn open(&self, call: u64) -> UnansweredCall {
+        let open = UnansweredCall { call, cancelled: Arc::default() };
         locked(&self.open).insert(call, open.clone());
         open
     }
@@ -50,7 +50,7 @@ impl Calls {
     }
 
     /// Answers one.
-    pub(super) fn done(&self, open: &Open, outcome: Outcome) {
+    pub(super) fn done(&self, open: &UnansweredCall, outcome: ToolOutcome) {
         locked(&self.open).remove(&open.call);
         let call = open.call;
         if !self.say(&FromJail::Done { call, outcome }) {

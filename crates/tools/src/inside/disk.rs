@@ -10,8 +10,8 @@ use rustix::io;
 
 use super::{
     ambient,
-    held::{BLOCK_BYTES, Held},
-    host::Opened,
+    held::{BLOCK_BYTES, FoldersHeld},
+    host::OpenedFolder,
 };
 
 /// Folders that are open at once; what is deeper is looked at later, from the top.
@@ -23,7 +23,7 @@ const LOOKS: u64 = 256;
 
 /// Measures these folders together, and stops at `most` entries.
 #[cfg(test)]
-pub(super) fn measure<'a>(roots: impl IntoIterator<Item = &'a Path>, most: u64) -> Held {
+pub(super) fn measure<'a>(roots: impl IntoIterator<Item = &'a Path>, most: u64) -> FoldersHeld {
     walk(roots, most, None, &mut |_| {})
 }
 
@@ -33,8 +33,8 @@ pub(super) fn walk<'a>(
     most: u64,
     until: Option<Instant>,
     see: &mut dyn FnMut(&Spot<'_>),
-) -> Held {
-    let held = Held::default();
+) -> FoldersHeld {
+    let held = FoldersHeld::default();
     let mut count =
         Count { held, most, until, late: false, device: 0, later: Vec::new(), later_bytes: 0, see };
     for root in roots {
@@ -81,7 +81,7 @@ impl Spot<'_> {
 }
 
 struct Count<'a> {
-    held: Held,
+    held: FoldersHeld,
     most: u64,
     until: Option<Instant>,
     late: bool,
@@ -98,7 +98,7 @@ struct Level {
     name: CString,
     /// None for where a walk begins.
     stat: Option<Stat>,
-    _opened: Option<Opened>,
+    _opened: Option<OpenedFolder>,
 }
 
 impl Count<'_> {
@@ -184,7 +184,7 @@ impl Level {
     fn open(parent: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Option<Self> {
         let mode = Mode::from_raw_mode(stat.st_mode);
         let opened =
-            if mode.contains(Mode::RUSR | Mode::XUSR) { None } else { Opened::new(parent, name, mode) };
+            if mode.contains(Mode::RUSR | Mode::XUSR) { None } else { OpenedFolder::new(parent, name, mode) };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = openat(parent, name, flags, Mode::empty()).ok()?;
         Some(Self {

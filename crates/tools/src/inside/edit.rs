@@ -11,17 +11,17 @@ use serde_json::json;
 
 use super::{
     answer::{good, why},
-    ends::Change,
+    ends::TextChange,
     files, input,
-    names::Named,
+    names::ShownPath,
     read,
-    tool::{self, Input, Means, Told, Tool},
+    tool::{self, BuiltinTool, CheckedInput, ToolMeans, ToolText},
     write,
 };
-use crate::{amount, wire::Outcome, workplace::Workplace};
+use crate::{amount, wire::ToolOutcome, workplace::Workplace};
 
 /// See the file.
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: BuiltinTool = BuiltinTool {
     told,
     usage: || {
         let fields = "\"file_path\": string, \"old_string\": string, \"new_string\": string";
@@ -42,7 +42,7 @@ struct Edit {
     all: bool,
 }
 
-fn told(workplace: &Workplace) -> Told {
+fn told(workplace: &Workplace) -> ToolText {
     let description = "Replaces text in a file. `old_string` must stand in the file exactly once, to the space, \
                        unless `replace_all` is true. Whether lines end in \\n or \\r\\n does not matter and stays as it \
                        is.";
@@ -53,10 +53,10 @@ fn told(workplace: &Workplace) -> Told {
         "replace_all": {"type": "boolean", "description": "Replace it everywhere. Default: false."},
     });
     let required = &["file_path", "old_string", "new_string"];
-    Told { description: description.to_owned(), properties, required }
+    ToolText { description: description.to_owned(), properties, required }
 }
 
-fn input(fields: &mut Fields) -> Result<Input, Invalid> {
+fn input(fields: &mut Fields) -> Result<CheckedInput, Invalid> {
     let path = fields.required("file_path", input::path)?;
     let old = fields.required("old_string", input::plain)?;
     let new = fields.required("new_string", input::plain)?;
@@ -68,10 +68,10 @@ fn input(fields: &mut Fields) -> Result<Input, Invalid> {
         return Err(fields.wrong("new_string", "is the same as `old_string`; nothing would change"));
     }
     let edit = Edit { path, old, new, all };
-    Ok(Input::task(move |means| run(&means, &edit)))
+    Ok(CheckedInput::task(move |means| run(&means, &edit)))
 }
 
-fn run(means: &Means<'_>, edit: &Edit) -> Result<Outcome, String> {
+fn run(means: &ToolMeans<'_>, edit: &Edit) -> Result<ToolOutcome, String> {
     let path = files::resolve(means.layout, &edit.path);
     let (file, _) = files::open(&path)?;
     let mut content = Vec::new();
@@ -81,9 +81,9 @@ fn run(means: &Means<'_>, edit: &Edit) -> Result<Outcome, String> {
     if content.len() > EDITED_BYTES {
         return Err(too_large(&path));
     }
-    let change = Change::new(&content, &edit.old, &edit.new);
+    let change = TextChange::new(&content, &edit.old, &edit.new);
     let places = change.places().count();
-    let shown = Named(&path);
+    let shown = ShownPath(&path);
     if places == 0 {
         return Err(if change.is_there() {
             format!("nothing would change in {shown}: the lines of `old_string` end there as in `new_string`")
@@ -104,7 +104,7 @@ fn run(means: &Means<'_>, edit: &Edit) -> Result<Outcome, String> {
 }
 
 fn too_large(path: &Path) -> String {
-    let (path, most) = (Named(path), amount::size(EDITED_BYTES as u64));
+    let (path, most) = (ShownPath(path), amount::size(EDITED_BYTES as u64));
     format!("{path} has, or would have, more than {most}; change it with `sed` or a program in bash")
 }
 
@@ -122,7 +122,7 @@ fn lines(content: &[u8], starts: impl Iterator<Item = usize>, places: usize) -> 
 }
 
 fn missing(path: &Path, content: &[u8], old: &str) -> String {
-    let path = Named(path);
+    let path = ShownPath(path);
     if let Some(what) = read::binary(content) {
         return format!("`old_string` is not in {path}, which is {what}; change it with a program in bash");
     }

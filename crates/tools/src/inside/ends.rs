@@ -10,7 +10,7 @@ use memchr::{memchr_iter, memmem};
 
 /// One text to be put into the place of another in `content`.
 #[derive(Debug)]
-pub(super) struct Change<'a> {
+pub(super) struct TextChange<'a> {
     content: &'a [u8],
     /// What is searched: the content with all its lines ending in `\n`.
     bare: Cow<'a, [u8]>,
@@ -48,7 +48,7 @@ enum End {
     Both,
 }
 
-impl<'a> Change<'a> {
+impl<'a> TextChange<'a> {
     /// Looks for `old`, which is not empty and not `new`. Content has less than 4 GiB.
     pub(super) fn new(content: &'a [u8], old: &'a str, new: &'a str) -> Self {
         let (bare_old, bare_new) = (bare(old.as_bytes()).0, bare(new.as_bytes()).0);
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     fn changed(content: &str, old: &str, new: &str) -> (usize, String) {
-        let change = Change::new(content.as_bytes(), old, new);
+        let change = TextChange::new(content.as_bytes(), old, new);
         let made = change.made(1_000).expect("short");
         (change.places().count(), String::from_utf8(made).expect("a text"))
     }

@@ -5,17 +5,17 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use sandbox::Layout;
+use sandbox::JailLayout;
 
 use super::{
     answer::why,
     host,
-    names::{self, Named},
+    names::{self, ShownPath},
 };
 
 /// The path that is meant: relative ones are relative to the workspace, `~` is the home, and `./~` what has
 /// that name.
-pub(super) fn resolve(layout: &Layout, path: &Path) -> PathBuf {
+pub(super) fn resolve(layout: &JailLayout, path: &Path) -> PathBuf {
     names::in_any_form(match path.strip_prefix("~") {
         Ok(rest) if rest.as_os_str().is_empty() => layout.home.clone(),
         Ok(rest) => layout.home.join(rest),
@@ -24,8 +24,8 @@ pub(super) fn resolve(layout: &Layout, path: &Path) -> PathBuf {
 }
 
 /// The path as it is shown: relative to the workspace if it is in there.
-pub(super) fn shown<'a>(layout: &Layout, path: &'a Path) -> Named<'a> {
-    Named(path.strip_prefix(&layout.workspace).unwrap_or(path))
+pub(super) fn shown<'a>(layout: &JailLayout, path: &'a Path) -> ShownPath<'a> {
+    ShownPath(path.strip_prefix(&layout.workspace).unwrap_or(path))
 }
 
 /// Opens a regular file. Nothing else is ever opened: a FIFO or a device could keep us waiting for ever.
@@ -54,7 +54,7 @@ pub(super) fn not_kernels(path: &Path, open: &File) -> Result<(), String> {
     if host::is_kernels(open) {
         return Err(format!(
             "{} is in /proc or /sys, where this tool does not look; use bash for it",
-            Named(path)
+            ShownPath(path)
         ));
     }
     Ok(())
@@ -75,7 +75,7 @@ pub(super) fn folder_not_kernels(path: &Path) -> Result<(), String> {
 /// # Errors
 /// What the model is told.
 pub(super) fn regular(path: &Path, kind: FileType) -> Result<(), String> {
-    let path = Named(path);
+    let path = ShownPath(path);
     if kind.is_file() {
         return Ok(());
     }

@@ -17,22 +17,22 @@ use serde_json::json;
 use super::{
     answer::{good, why},
     files, input,
-    names::{self, Named},
+    names::{self, ShownPath},
     regex,
-    tool::{self, Input, Means, Told, Tool},
+    tool::{self, BuiltinTool, CheckedInput, ToolMeans, ToolText},
     walk::walk,
 };
-use crate::{wire::Outcome, workplace::Workplace};
+use crate::{wire::ToolOutcome, workplace::Workplace};
 
 /// See the file.
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: BuiltinTool = BuiltinTool {
     told,
     usage: || "{\"pattern\": string, \"path\"?: string}".to_owned(),
     read: input,
     bound: |_| tool::BOUND,
 };
 
-fn told(workplace: &Workplace) -> Told {
+fn told(workplace: &Workplace) -> ToolText {
     let description = format!(
         "Finds files (no directories) whose path matches a pattern such as `src/**/*.rs`; the newest come first, at most \
          {GLOB_RESULTS}. `**` goes through directories, `[ab]` is one character of several: for a name like `[id]` write \
@@ -43,16 +43,16 @@ fn told(workplace: &Workplace) -> Told {
         "pattern": {"type": "string", "description": "The pattern, relative to `path`."},
         "path": {"type": "string", "description": place},
     });
-    Told { description, properties, required: &["pattern"] }
+    ToolText { description, properties, required: &["pattern"] }
 }
 
-fn input(fields: &mut Fields) -> Result<Input, Invalid> {
+fn input(fields: &mut Fields) -> Result<CheckedInput, Invalid> {
     let (pattern, path) = input::search(fields)?;
-    Ok(Input::task(move |means| run(means, &pattern, path.as_deref())))
+    Ok(CheckedInput::task(move |means| run(means, &pattern, path.as_deref())))
 }
 
-fn run(means: Means<'_>, pattern: &str, path: Option<&Path>) -> Result<Outcome, String> {
-    let Means { layout, stop, mut text, .. } = means;
+fn run(means: ToolMeans<'_>, pattern: &str, path: Option<&Path>) -> Result<ToolOutcome, String> {
+    let ToolMeans { layout, stop, mut text, .. } = means;
     let (asked, relative) = match pattern.strip_prefix("~/") {
         Some(rest) => (layout.home.clone(), rest),
         None => (files::resolve(layout, path.unwrap_or(Path::new("."))), pattern),
@@ -60,7 +60,7 @@ fn run(means: Means<'_>, pattern: &str, path: Option<&Path>) -> Result<Outcome, 
     files::folder_not_kernels(&asked)?;
     let metadata = asked.metadata().map_err(|error| why("look into", &asked, &error))?;
     if !metadata.is_dir() {
-        return Err(format!("{} is a file; `path` must be a directory to look into", Named(&asked)));
+        return Err(format!("{} is a file; `path` must be a directory to look into", ShownPath(&asked)));
     }
     let (plain, rest) = split(relative);
     let base = names::in_any_form(clean(&asked.join(plain)));
@@ -81,7 +81,7 @@ fn run(means: Means<'_>, pattern: &str, path: Option<&Path>) -> Result<Outcome, 
     if found.is_empty() {
         let (shown, hints, note) = (clean(&asked), hints(pattern, folders), walked.note());
         let ruled = if walked.ruled { "; what a .gitignore or .ignore names is left out" } else { "" };
-        return Ok(good(format!("no files match `{pattern}` in {}{hints}{ruled}{note}", Named(&shown))));
+        return Ok(good(format!("no files match `{pattern}` in {}{hints}{ruled}{note}", ShownPath(&shown))));
     }
     found.sort();
     for (_, path) in found.iter().take(GLOB_RESULTS) {

@@ -19,17 +19,17 @@ use serde_json::json;
 use super::{
     answer::{good, why},
     files, input,
-    names::Named,
+    names::ShownPath,
     regex,
-    stop::Stop,
-    text::Text,
-    tool::{self, Input, Means, Told, Tool},
-    walk::{Reach, Walked, walk},
+    stop::SearchStop,
+    text::CollectedText,
+    tool::{self, BuiltinTool, CheckedInput, ToolMeans, ToolText},
+    walk::{WalkOutcome, WalkReach, walk},
 };
-use crate::{wire::Outcome, workplace::Workplace};
+use crate::{wire::ToolOutcome, workplace::Workplace};
 
 /// See the file.
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: BuiltinTool = BuiltinTool {
     told,
     usage: || "{\"pattern\": string, \"path\"?: string}".to_owned(),
     read: input,
@@ -44,7 +44,7 @@ const HEAP_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of a file that are read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-fn told(workplace: &Workplace) -> Told {
+fn told(workplace: &Workplace) -> ToolText {
     let description = "Finds lines that match a regular expression (Rust syntax, as ripgrep), in the files below a \
                        path. Files that .gitignore names and binary files are left out.";
     let place = format!("The file or directory to search. Default: {}.", workplace.workspace);
@@ -52,23 +52,23 @@ fn told(workplace: &Workplace) -> Told {
         "pattern": {"type": "string", "description": "The regular expression."},
         "path": {"type": "string", "description": place},
     });
-    Told { description: description.to_owned(), properties, required: &["pattern"] }
+    ToolText { description: description.to_owned(), properties, required: &["pattern"] }
 }
 
-fn input(fields: &mut Fields) -> Result<Input, Invalid> {
+fn input(fields: &mut Fields) -> Result<CheckedInput, Invalid> {
     let (pattern, path) = input::search(fields)?;
-    Ok(Input::task(move |means| run(means, &pattern, path.as_deref())))
+    Ok(CheckedInput::task(move |means| run(means, &pattern, path.as_deref())))
 }
 
-fn run(means: Means<'_>, pattern: &str, path: Option<&Path>) -> Result<Outcome, String> {
-    let Means { layout, stop, text, .. } = means;
+fn run(means: ToolMeans<'_>, pattern: &str, path: Option<&Path>) -> Result<ToolOutcome, String> {
+    let ToolMeans { layout, stop, text, .. } = means;
     let matcher = matcher(pattern)?;
     // Who asks for `\r` is to find it.
     let ends = ["\r", "\\r", "x0d", "x0D"].iter().any(|end| pattern.contains(end));
     let base: PathBuf = files::resolve(layout, path.unwrap_or(Path::new("."))).components().collect();
     files::folder_not_kernels(&base)?;
     let metadata = base.metadata().map_err(|error| why("search", &base, &error))?;
-    let (mut paths, mut walked) = (Vec::new(), Walked::none());
+    let (mut paths, mut walked) = (Vec::new(), WalkOutcome::none());
     let alone = !metadata.is_dir();
     if alone {
         files::regular(&base, metadata.file_type())?;
@@ -91,9 +91,9 @@ fn run(means: Means<'_>, pattern: &str, path: Option<&Path>) -> Result<Outcome, 
     let mut skipped: Vec<(PathBuf, String)> = Vec::new();
     for path in paths {
         if stop.now() {
-            walked.reach = Reach::Stopped;
+            walked.reach = WalkReach::Stopped;
         }
-        if found.full || walked.reach == Reach::Stopped {
+        if found.full || walked.reach == WalkReach::Stopped {
             break;
         }
         found.begin(files::shown(layout, &path).to_string(), alone);
@@ -112,7 +112,7 @@ fn run(means: Means<'_>, pattern: &str, path: Option<&Path>) -> Result<Outcome, 
         }
     }
     if stop.now() && !found.full {
-        walked.reach = Reach::Stopped;
+        walked.reach = WalkReach::Stopped;
     }
     Ok(good(found.tell(&base, pattern, &walked, &skipped)))
 }
@@ -135,7 +135,7 @@ fn matcher(pattern: &str) -> Result<RegexMatcher, String> {
 #[derive(Debug)]
 struct Until<'a> {
     file: File,
-    stop: &'a Stop,
+    stop: &'a SearchStop,
 }
 
 impl Read for Until<'_> {
@@ -184,7 +184,7 @@ impl<From: BufRead> Read for Lines<From> {
 /// What was found.
 #[derive(Debug)]
 struct Found {
-    text: Text,
+    text: CollectedText,
     matcher: RegexMatcher,
     /// The path of the file that is being searched.
     shown: String,
@@ -242,7 +242,7 @@ fn part(line: &[u8], at: usize) -> String {
 }
 
 impl Found {
-    fn new(text: Text, matcher: RegexMatcher) -> Self {
+    fn new(text: CollectedText, matcher: RegexMatcher) -> Self {
         let (shown, first) = (String::new(), None);
         Self { text, matcher, shown, matters: false, binary: 0, first, bytes: 0, full: false }
     }
@@ -251,9 +251,15 @@ impl Found {
         (self.shown, self.matters) = (shown, alone);
     }
 
-    fn tell(mut self, base: &Path, pattern: &str, walked: &Walked, skipped: &[(PathBuf, String)]) -> String {
+    fn tell(
+        mut self,
+        base: &Path,
+        pattern: &str,
+        walked: &WalkOutcome,
+        skipped: &[(PathBuf, String)],
+    ) -> String {
         if self.text.is_empty() {
-            let base = Named(base);
+            let base = ShownPath(base);
             let ruled = if walked.ruled { ", and what a .gitignore or .ignore names," } else { "" };
             let none = format!("no line matches `{pattern}` in {base} (binary files{ruled} are left out)");
             self.text.add(none.as_bytes());
@@ -271,7 +277,7 @@ impl Found {
             )]);
         }
         if let Some((path, error)) = skipped.first() {
-            let (count, path) = (skipped.len(), Named(path));
+            let (count, path) = (skipped.len(), ShownPath(path));
             notes.extend([format!("\n[not searched: {count} of the files, the first {path}: {error}]")]);
         }
         let text = self.text.finish();

@@ -10,10 +10,10 @@ use rustix::io::Errno;
 use super::{
     ambient,
     disk::{self, Spot},
-    held::Held,
+    held::FoldersHeld,
     host,
 };
-use crate::wire::Cut;
+use crate::wire::DiskCut;
 
 /// Files whose size is remembered from one look to the next.
 const REMEMBERED: usize = 100_000;
@@ -30,10 +30,10 @@ const TOLD: usize = 20;
 
 /// What there was at a look.
 #[derive(Debug, Default)]
-pub(super) struct Look {
+pub(super) struct GrowthLook {
     /// When it began.
     at: (i64, i64),
-    pub(super) held: Held,
+    pub(super) held: FoldersHeld,
     /// Bytes of files that were deleted and still open or mapped.
     pub(super) deleted_bytes: u64,
     /// Bytes on the disk and length of files, by their number.
@@ -42,7 +42,7 @@ pub(super) struct Look {
     whole: bool,
 }
 
-impl Look {
+impl GrowthLook {
     /// Nothing seen yet: what is new from now on has grown.
     pub(super) fn none() -> Self {
         Self { at: begun(), ..Self::default() }
@@ -68,7 +68,7 @@ impl Look {
         }
         let entries = most.min(held.entries + deleted.held.entries);
         let bytes = held.bytes + deleted.held.bytes;
-        Self { at, held: Held { bytes, entries }, deleted_bytes: deleted.held.bytes, sizes, whole }
+        Self { at, held: FoldersHeld { bytes, entries }, deleted_bytes: deleted.held.bytes, sizes, whole }
     }
 
     /// So much later that what grew before is not what fills the disk now.
@@ -83,15 +83,21 @@ impl Look {
         u64::try_from(seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000)).unwrap_or_default()
     }
 
-    fn deleted(&self, folders: &[PathBuf], most: u64, file_bytes: u64) -> host::Deleted {
+    fn deleted(&self, folders: &[PathBuf], most: u64, file_bytes: u64) -> host::DeletedFiles {
         let known = |file| self.sizes.get(&file).map_or(file_bytes, |(bytes, _)| *bytes);
         host::unlinked(folders.iter().map(PathBuf::as_path), most, &known)
     }
 
     /// How much more there is now, as far as can be seen until then.
-    pub(super) fn grown(&self, folders: &[PathBuf], most: u64, file_bytes: u64, until: Instant) -> Held {
+    pub(super) fn grown(
+        &self,
+        folders: &[PathBuf],
+        most: u64,
+        file_bytes: u64,
+        until: Instant,
+    ) -> FoldersHeld {
         let deleted = self.deleted(folders, most, file_bytes).held.bytes;
-        let mut grown = Held { bytes: deleted.saturating_sub(self.deleted_bytes), entries: 0 };
+        let mut grown = FoldersHeld { bytes: deleted.saturating_sub(self.deleted_bytes), entries: 0 };
         disk::walk(folders.iter().map(PathBuf::as_path), most, Some(until), &mut |spot| {
             if spot.after || !self.changed(spot) {
                 return;
@@ -127,7 +133,7 @@ impl Look {
 
     /// Takes back what has grown, the largest and newest first, until `short` has been made up for. Nobody
     /// else may be writing.
-    pub(super) fn cut(&self, folders: &[PathBuf], most: u64, short: Held) -> Taken {
+    pub(super) fn cut(&self, folders: &[PathBuf], most: u64, short: FoldersHeld) -> TakenBack {
         let roots = || folders.iter().map(PathBuf::as_path);
         let mut large: Vec<(u64, i64, u64)> = Vec::new();
         disk::walk(roots(), most, None, &mut |spot| {
@@ -147,7 +153,7 @@ impl Look {
             chosen.insert(number);
         }
         let every_new = bytes < short.bytes;
-        let mut taken = Taken::default();
+        let mut taken = TakenBack::default();
         disk::walk(roots(), most, None, &mut |spot| {
             let is_chosen = !spot.is_folder() && chosen.contains(&spot.stat.st_ino);
             let more = every_new || taken.cut.files < short.entries;
@@ -167,13 +173,13 @@ fn begun() -> (i64, i64) {
 
 /// What was taken back.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
-    pub(super) cut: Cut,
+pub(super) struct TakenBack {
+    pub(super) cut: DiskCut,
     names: Vec<String>,
 }
 
-impl Taken {
-    fn take(&mut self, look: &Look, spot: &Spot<'_>) {
+impl TakenBack {
+    fn take(&mut self, look: &GrowthLook, spot: &Spot<'_>) {
         if spot.is_folder() && !spot.after {
             return;
         }
@@ -243,9 +249,9 @@ mod tests {
         let write = |name: &str, bytes: usize| fs::write(root.join(name), vec![1; bytes]).expect("writes");
         write("old", 3 * MIB);
         write("grows", MIB);
-        let none = Look { at: (0, 0), ..Look::none() };
-        let look = Look::take(&folders, u64::MAX, &none, 0);
-        assert_eq!(look.grown(&folders, u64::MAX, 0, far()), Held::default());
+        let none = GrowthLook { at: (0, 0), ..GrowthLook::none() };
+        let look = GrowthLook::take(&folders, u64::MAX, &none, 0);
+        assert_eq!(look.grown(&folders, u64::MAX, 0, far()), FoldersHeld::default());
         let mut grows = OpenOptions::new().append(true).open(root.join("grows")).expect("opens");
         grows.write_all(&vec![1; 4 * MIB]).expect("writes");
         write("new", 2 * MIB);
@@ -254,11 +260,11 @@ mod tests {
         fs::set_permissions(root.join("shut"), fs::Permissions::from_mode(0o555)).expect("shuts");
         fs::set_permissions(root.join("old"), fs::Permissions::from_mode(0o600)).expect("changes");
         let grown = look.grown(&folders, u64::MAX, 0, far());
-        assert_eq!(grown, Held { bytes: 14 * MIB as u64, entries: 3 });
+        assert_eq!(grown, FoldersHeld { bytes: 14 * MIB as u64, entries: 3 });
 
-        let short = |bytes: usize, entries| Held { bytes: bytes as u64, entries };
+        let short = |bytes: usize, entries| FoldersHeld { bytes: bytes as u64, entries };
         let taken = look.cut(&folders, u64::MAX, short(9 * MIB, 0));
-        assert_eq!(taken.cut, Cut { bytes: 12 * MIB as u64, files: 2 });
+        assert_eq!(taken.cut, DiskCut { bytes: 12 * MIB as u64, files: 2 });
         assert!(
             taken.told().contains("/shut/large")
                 && taken.told().starts_with("removed or cut short, 12 MiB: ")

@@ -17,9 +17,9 @@ const COMPARED: usize = 50_000;
 
 /// A path as it is shown.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Named<'a>(pub(super) &'a Path);
+pub(super) struct ShownPath<'a>(pub(super) &'a Path);
 
-impl Display for Named<'_> {
+impl Display for ShownPath<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.0.as_os_str().as_bytes();
         match str::from_utf8(bytes) {
@@ -176,7 +176,7 @@ mod tests {
     /// What is shown can be sent, whatever bytes it is of.
     #[test]
     fn what_is_shown_is_read_as_the_same_name() {
-        let shown = |name: &[u8]| Named(Path::new(std::ffi::OsStr::from_bytes(name))).to_string();
+        let shown = |name: &[u8]| ShownPath(Path::new(std::ffi::OsStr::from_bytes(name))).to_string();
         for (name, expected) in [
             (&b"src/caf\xc3\xa9 au lait.txt"[..], "src/café au lait.txt"),
             (b"caf\xe9", "$'caf\\xe9'"),

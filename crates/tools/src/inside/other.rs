@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, chmodat};
 use rustix::process::{Pid, Signal, kill_process_group};
-use sandbox::{Isolation, Layout};
+use sandbox::{Isolation, JailLayout};
 
 use super::{
     ambient::{self, locked},
-    held::Held,
-    processes::{GOING, Whose},
+    held::FoldersHeld,
+    processes::{GOING, ProcessOwner},
 };
 
 /// Between two looks at a group that was killed; no system call waits for one.
@@ -33,9 +33,9 @@ pub(super) fn has_room_for(_many: usize) -> bool {
 
 /// The groups of the shells that were started and not ended.
 #[derive(Debug)]
-pub(super) struct Processes(Mutex<Vec<Pid>>);
+pub(super) struct StartedProcesses(Mutex<Vec<Pid>>);
 
-impl Processes {
+impl StartedProcesses {
     /// None yet.
     pub(super) fn new(_isolation: Isolation) -> Self {
         Self(Mutex::default())
@@ -47,10 +47,10 @@ impl Processes {
     }
 
     /// Kills them, and returns when they are gone or two seconds have passed.
-    pub(super) fn end(&self, whose: Whose<'_>) {
+    pub(super) fn end(&self, whose: ProcessOwner<'_>) {
         let ended = match whose {
-            Whose::Shells(shells) => shells.to_vec(),
-            Whose::All => locked(&self.0).clone(),
+            ProcessOwner::Shells(shells) => shells.to_vec(),
+            ProcessOwner::All => locked(&self.0).clone(),
         };
         let mut left = ended.clone();
         let until = ambient::now() + GOING;
@@ -68,8 +68,8 @@ impl Processes {
 
 /// What is deleted and still held.
 #[derive(Debug, Default)]
-pub(super) struct Deleted {
-    pub(super) held: Held,
+pub(super) struct DeletedFiles {
+    pub(super) held: FoldersHeld,
     pub(super) mapped: Vec<(u64, u64)>,
 }
 
@@ -78,8 +78,8 @@ pub(super) fn unlinked<'a>(
     _folders: impl IntoIterator<Item = &'a Path>,
     _most: u64,
     _known: &dyn Fn(u64) -> u64,
-) -> Deleted {
-    Deleted::default()
+) -> DeletedFiles {
+    DeletedFiles::default()
 }
 
 /// Processes that let nobody see what they have open are not told from others here.
@@ -88,7 +88,7 @@ pub(super) fn unseen() -> u64 {
 }
 
 /// The memory of a jail is not known here.
-pub(super) fn memory_bytes(_layout: &Layout, _isolation: Isolation) -> u64 {
+pub(super) fn memory_bytes(_layout: &JailLayout, _isolation: Isolation) -> u64 {
     0
 }
 
@@ -104,13 +104,13 @@ pub(super) fn is_kernels(_open: impl AsFd) -> bool {
 
 /// A folder that its owner may not look into, and that was opened for us; it closes when we are done.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct OpenedFolder {
     parent: OwnedFd,
     name: CString,
     mode: Mode,
 }
 
-impl Opened {
+impl OpenedFolder {
     /// Lets the owner look in; nothing if the folder is not ours.
     pub(super) fn new(parent: BorrowedFd<'_>, name: &CStr, mode: Mode) -> Option<Self> {
         let parent = parent.try_clone_to_owned().ok()?;
@@ -125,7 +125,7 @@ impl Opened {
     }
 }
 
-impl Drop for Opened {
+impl Drop for OpenedFolder {
     fn drop(&mut self) {
         // It may be gone by now.
         self.set(self.mode).ok();
@@ -135,12 +135,12 @@ impl Drop for Opened {
 /// A bell that a thread can wait for together with pipes: rings until it is cleared, however often it was
 /// rung.
 #[derive(Debug)]
-pub(super) struct Wake {
+pub(super) struct WakeBell {
     rings: UnixStream,
     hears: UnixStream,
 }
 
-impl Wake {
+impl WakeBell {
     /// A silent one.
     ///
     /// # Errors
@@ -164,7 +164,7 @@ impl Wake {
     }
 }
 
-impl AsFd for Wake {
+impl AsFd for WakeBell {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.hears.as_fd()
     }

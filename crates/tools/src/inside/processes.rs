@@ -10,7 +10,7 @@ pub(super) const GOING: Duration = Duration::from_secs(2);
 
 /// Whose processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose<'a> {
+pub(super) enum ProcessOwner<'a> {
     /// Of the shells that have, or had, these pids: their process groups and, where that can be told,
     /// whatever descends from either.
     Shells(&'a [Pid]),

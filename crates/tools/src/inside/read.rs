@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use protocol::{
-    content::{Block, Source},
+    content::{ContentBlock, MediaSource},
     limits::READ_TEXT_BYTES,
     parse::{self, Fields, Invalid},
 };
@@ -15,20 +15,20 @@ use serde_json::{Value, json};
 use super::{
     answer::{good, why},
     files, input,
-    names::Named,
-    stop::Stop,
-    text::Text,
-    tool::{self, Input, Means, Told, Tool},
+    names::ShownPath,
+    stop::SearchStop,
+    text::CollectedText,
+    tool::{self, BuiltinTool, CheckedInput, ToolMeans, ToolText},
 };
 use crate::{
     amount,
-    media::{Media, Wrong},
-    wire::Outcome,
+    media::{MediaKind, MediaRefusal},
+    wire::ToolOutcome,
     workplace::Workplace,
 };
 
 /// See the file.
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: BuiltinTool = BuiltinTool {
     told,
     usage: || "{\"file_path\": string, \"view_range\"?: [first line, last line or -1]}".to_owned(),
     read: input,
@@ -43,7 +43,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// First line from 1, and last, which counts too; without it, to the end.
 type Range = (u64, Option<u64>);
 
-fn told(workplace: &Workplace) -> Told {
+fn told(workplace: &Workplace) -> ToolText {
     let large = amount::size(READ_TEXT_BYTES);
     let description = format!(
         "Reads a file: text as it is, an image (png, jpg, gif, webp) or a PDF as something you can see. Text over \
@@ -56,10 +56,10 @@ fn told(workplace: &Workplace) -> Told {
             "description": "First and last line to read, counted from 1; a last line of 0 or less means the end."
         },
     });
-    Told { description, properties, required: &["file_path"] }
+    ToolText { description, properties, required: &["file_path"] }
 }
 
-fn input(fields: &mut Fields) -> Result<Input, Invalid> {
+fn input(fields: &mut Fields) -> Result<CheckedInput, Invalid> {
     let path: PathBuf = fields.required("file_path", input::path)?;
     let range = fields.optional("view_range", parse::list(2, 2, line))?;
     let range = match range.as_deref() {
@@ -71,25 +71,25 @@ fn input(fields: &mut Fields) -> Result<Input, Invalid> {
             return Err(fields.wrong("view_range", message));
         }
     };
-    Ok(Input::task(move |means| run(means, &path, range)))
+    Ok(CheckedInput::task(move |means| run(means, &path, range)))
 }
 
 fn line(value: Value, at: &str) -> Result<i64, Invalid> {
     value.as_i64().ok_or_else(|| Invalid::new(at, "expected a whole number"))
 }
 
-fn run(means: Means<'_>, path: &Path, range: Option<Range>) -> Result<Outcome, String> {
-    let Means { layout, stop, text, .. } = means;
+fn run(means: ToolMeans<'_>, path: &Path, range: Option<Range>) -> Result<ToolOutcome, String> {
+    let ToolMeans { layout, stop, text, .. } = means;
     let path = files::resolve(layout, path);
     let (mut file, metadata) = files::open(&path)?;
     let failed = |error: &io::Error| why("read", &path, error);
     let mut first = Vec::new();
     file.by_ref().take(SNIFF_BYTES).read_to_end(&mut first).map_err(|error| failed(&error))?;
-    if let Some(media) = Media::of(&first) {
+    if let Some(media) = MediaKind::of(&first) {
         return block(&path, file, first, media, range.is_some());
     }
     if let Some(what) = binary(&first) {
-        let path = Named(&path);
+        let path = ShownPath(&path);
         return Err(format!(
             "{path} is {what}; look at it with bash, for instance with `file` or `xxd | head`"
         ));
@@ -106,8 +106,8 @@ fn whole(
     file: File,
     mut bytes: Vec<u8>,
     metadata: &Metadata,
-    mut text: Text,
-) -> Result<Outcome, String> {
+    mut text: CollectedText,
+) -> Result<ToolOutcome, String> {
     // A file of /proc says that it is empty, and another may grow while it is read.
     let left = (READ_TEXT_BYTES + 1).saturating_sub(bytes.len() as u64);
     file.take(left).read_to_end(&mut bytes).map_err(|error| why("read", path, &error))?;
@@ -119,22 +119,22 @@ fn whole(
         return Err(format!(
             "{} is too large to be read at once{size}: read some lines with `view_range`, as [1, 200], or search \
              it with `grep`",
-            Named(path)
+            ShownPath(path)
         ));
     }
     if bytes.is_empty() {
-        let media = path.extension().and_then(|extension| Media::named(&extension.to_string_lossy()));
+        let media = path.extension().and_then(|extension| MediaKind::named(&extension.to_string_lossy()));
         return match media {
             Some(media) => Err(format!(
                 "{} is empty: what should have written this {} has not, or not yet; look at how it was made",
-                Named(path),
+                ShownPath(path),
                 media.name()
             )),
             None => Ok(good("(the file is empty)")),
         };
     }
     if let Some(what) = binary(&bytes) {
-        return Err(format!("{} is {what}; look at it with bash", Named(path)));
+        return Err(format!("{} is {what}; look at it with bash", ShownPath(path)));
     }
     text.add(&bytes);
     Ok(good(text.finish()))
@@ -145,9 +145,9 @@ fn lines(
     mut file: File,
     mut piece: Vec<u8>,
     (first, last): Range,
-    stop: &Stop,
-    mut text: Text,
-) -> Result<Outcome, String> {
+    stop: &SearchStop,
+    mut text: CollectedText,
+) -> Result<ToolOutcome, String> {
     let last = last.unwrap_or(u64::MAX);
     let mut line = 1;
     let mut ends_open = false;
@@ -162,7 +162,7 @@ fn lines(
         if stop.now() {
             return Err(format!(
                 "{} is too long to be read up to line {line} in time; take the lines out with `sed -n` in bash",
-                Named(path)
+                ShownPath(path)
             ));
         }
         piece.resize(PIECE_BYTES, 0);
@@ -171,13 +171,19 @@ fn lines(
     }
     if text.is_empty() {
         let count = line - u64::from(!ends_open);
-        return Err(format!("{} has only {count} lines; begin at one of them", Named(path)));
+        return Err(format!("{} has only {count} lines; begin at one of them", ShownPath(path)));
     }
     Ok(good(text.finish()))
 }
 
-fn block(path: &Path, file: File, mut bytes: Vec<u8>, media: Media, ranged: bool) -> Result<Outcome, String> {
-    let (path_shown, media_type) = (Named(path), media.name());
+fn block(
+    path: &Path,
+    file: File,
+    mut bytes: Vec<u8>,
+    media: MediaKind,
+    ranged: bool,
+) -> Result<ToolOutcome, String> {
+    let (path_shown, media_type) = (ShownPath(path), media.name());
     if ranged {
         return Err(format!(
             "{path_shown} is {media_type}, which has no lines: read it without `view_range`"
@@ -186,29 +192,34 @@ fn block(path: &Path, file: File, mut bytes: Vec<u8>, media: Media, ranged: bool
     let left = (media.bytes_max() + 1).saturating_sub(bytes.len());
     file.take(left as u64).read_to_end(&mut bytes).map_err(|error| why("read", path, &error))?;
     media.check(&bytes).map_err(|wrong| format!("{path_shown} {wrong}; {}", advice(wrong)))?;
-    let source = Source::Base64 { data: BASE64_STANDARD.encode(&bytes), media_type: media_type.to_owned() };
-    let content = if media == Media::Pdf {
-        Block::Document { source, title: None, context: None }
+    let source =
+        MediaSource::Base64 { data: BASE64_STANDARD.encode(&bytes), media_type: media_type.to_owned() };
+    let content = if media == MediaKind::Pdf {
+        ContentBlock::Document { source, title: None, context: None }
     } else {
-        Block::Image { source }
+        ContentBlock::Image { source }
     };
-    Ok(Outcome { content: vec![content], is_error: false })
+    Ok(ToolOutcome { content: vec![content], is_error: false })
 }
 
 /// What the model can do about it.
-fn advice(wrong: Wrong) -> &'static str {
+fn advice(wrong: MediaRefusal) -> &'static str {
     match wrong {
-        Wrong::TooLarge { media: Media::Pdf } => "take pages out of it in bash, or turn it into text",
-        Wrong::TooLarge { media: Media::Png | Media::Jpeg | Media::Gif | Media::Webp } => {
-            "make a smaller copy in bash and read that"
+        MediaRefusal::TooLarge { media: MediaKind::Pdf } => {
+            "take pages out of it in bash, or turn it into text"
         }
-        Wrong::Incomplete { .. } => {
+        MediaRefusal::TooLarge {
+            media: MediaKind::Png | MediaKind::Jpeg | MediaKind::Gif | MediaKind::Webp,
+        } => "make a smaller copy in bash and read that",
+        MediaRefusal::Incomplete { .. } => {
             "if it is still being written wait for it, else make or fetch it again, or repair it with a program in \
              bash"
         }
-        Wrong::Encrypted => "decrypt it with a program in bash, or turn it into text, and read that",
-        Wrong::Sizeless { .. } => "make it again, or convert it with a program in bash and read that",
-        Wrong::TooWide { .. } => "resize it, or cut a part out of it, with a program in bash and read that",
+        MediaRefusal::Encrypted => "decrypt it with a program in bash, or turn it into text, and read that",
+        MediaRefusal::Sizeless { .. } => "make it again, or convert it with a program in bash and read that",
+        MediaRefusal::TooWide { .. } => {
+            "resize it, or cut a part out of it, with a program in bash and read that"
+        }
     }
 }
 

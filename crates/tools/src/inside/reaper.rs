@@ -10,11 +10,11 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, wait, waitid,
 };
 
-use super::{ambient::locked, host::Wake};
+use super::{ambient::locked, host::WakeBell};
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum ProcessEnd {
     /// By itself, with this status.
     Exit(i32),
     /// By this signal.
@@ -23,23 +23,23 @@ pub(super) enum Ended {
 
 /// A process that we started.
 #[derive(Debug)]
-pub(super) struct Life {
-    ended: Mutex<Option<Ended>>,
-    wake: Arc<Wake>,
+pub(super) struct StartedProcess {
+    ended: Mutex<Option<ProcessEnd>>,
+    wake: Arc<WakeBell>,
 }
 
-impl Life {
+impl StartedProcess {
     /// How it ended, if it has.
-    pub(super) fn ended(&self) -> Option<Ended> {
+    pub(super) fn ended(&self) -> Option<ProcessEnd> {
         *locked(&self.ended)
     }
 }
 
 /// A shell that was put aside, when it is asked for.
 #[derive(Debug)]
-pub(super) enum Kept {
+pub(super) enum KeptShell {
     /// It runs on, as a process that we started.
-    Taken(Arc<Life>),
+    Taken(Arc<StartedProcess>),
     /// It has not stopped itself yet.
     Runs,
     /// It is no child of ours, or no more.
@@ -48,40 +48,44 @@ pub(super) enum Kept {
 
 /// The one who waits for children. Nobody else may.
 #[derive(Debug, Default)]
-pub(super) struct Reaper {
-    known: Mutex<BTreeMap<i32, Arc<Life>>>,
+pub(super) struct ChildReaper {
+    known: Mutex<BTreeMap<i32, Arc<StartedProcess>>>,
     some: Condvar,
 }
 
-impl Reaper {
+impl ChildReaper {
     /// Starts a process and rings `wake` when it ends.
     ///
     /// # Errors
     /// As `Command::spawn`.
-    pub(super) fn spawn(&self, command: &mut Command, wake: Arc<Wake>) -> io::Result<(Pid, Arc<Life>)> {
+    pub(super) fn spawn(
+        &self,
+        command: &mut Command,
+        wake: Arc<WakeBell>,
+    ) -> io::Result<(Pid, Arc<StartedProcess>)> {
         // Held from before the start, so that its end cannot be taken before it is known, and so that the
         // standard library can take the status of a child that could not exec.
         let mut known = locked(&self.known);
         let child = command.spawn()?;
         let pid = Pid::from_child(&child);
-        let life = Arc::new(Life { ended: Mutex::new(None), wake });
+        let life = Arc::new(StartedProcess { ended: Mutex::new(None), wake });
         known.insert(pid.as_raw_nonzero().get(), Arc::clone(&life));
         self.some.notify_all();
         Ok((pid, life))
     }
 
     /// Lets an orphan that has stopped itself go on, and rings `wake` when it ends.
-    pub(super) fn adopt(&self, pid: Pid, wake: &Arc<Wake>) -> Kept {
+    pub(super) fn adopt(&self, pid: Pid, wake: &Arc<WakeBell>) -> KeptShell {
         // Held, so that nobody takes its status meanwhile and its pid stays its own.
         let mut known = locked(&self.known);
         match look(pid) {
-            Ok(None) => Kept::Runs,
+            Ok(None) => KeptShell::Runs,
             Ok(Some(true)) if kill_process(pid, Signal::CONT).is_ok() => {
-                let life = Arc::new(Life { ended: Mutex::new(None), wake: Arc::clone(wake) });
+                let life = Arc::new(StartedProcess { ended: Mutex::new(None), wake: Arc::clone(wake) });
                 known.insert(pid.as_raw_nonzero().get(), Arc::clone(&life));
-                Kept::Taken(life)
+                KeptShell::Taken(life)
             }
-            Ok(Some(_)) | Err(_) => Kept::Gone,
+            Ok(Some(_)) | Err(_) => KeptShell::Gone,
         }
     }
 
@@ -127,9 +131,9 @@ fn look(pid: Pid) -> rustix::io::Result<Option<bool>> {
     Ok(status.map(|status| status.stopped()))
 }
 
-fn ended(status: WaitStatus) -> Ended {
+fn ended(status: WaitStatus) -> ProcessEnd {
     match (status.exit_status(), status.terminating_signal()) {
-        (_, Some(signal)) => Ended::Signal(signal),
-        (status, None) => Ended::Exit(status.unwrap_or_default()),
+        (_, Some(signal)) => ProcessEnd::Signal(signal),
+        (status, None) => ProcessEnd::Exit(status.unwrap_or_default()),
     }
 }

@@ -16,8 +16,8 @@ use super::files;
 
 /// The rules of a folder, and of those above it.
 #[derive(Debug, Default)]
-pub(super) struct Rules {
-    above: Option<Arc<Rules>>,
+pub(super) struct IgnoreRules {
+    above: Option<Arc<IgnoreRules>>,
     git: Option<Gitignore>,
     own: Option<Gitignore>,
     /// Whether it is the top of a git repository.
@@ -28,14 +28,14 @@ pub(super) struct Rules {
 
 /// Something in the place of a file of rules that would keep us waiting or fill memory.
 #[derive(Debug)]
-pub(super) struct Trap;
+pub(super) struct RulesTrap;
 
-impl Rules {
+impl IgnoreRules {
     /// Those of a folder below `above`.
     ///
     /// # Errors
     /// It has such a trap.
-    pub(super) fn of(folder: &Path, above: Option<&Arc<Self>>) -> Result<Arc<Self>, Trap> {
+    pub(super) fn of(folder: &Path, above: Option<&Arc<Self>>) -> Result<Arc<Self>, RulesTrap> {
         let (git, own) = (one(folder, ".gitignore")?, one(folder, ".ignore")?);
         let top = fs::symlink_metadata(folder.join(".git")).is_ok();
         let in_git = top || above.is_some_and(|above| above.in_git);
@@ -69,14 +69,14 @@ impl Rules {
 }
 
 /// One file of rules, if it is there.
-fn one(folder: &Path, name: &str) -> Result<Option<Gitignore>, Trap> {
+fn one(folder: &Path, name: &str) -> Result<Option<Gitignore>, RulesTrap> {
     let path = folder.join(name);
     let Ok(found) = fs::metadata(&path) else { return Ok(None) };
     if found.is_dir() {
         return Ok(None);
     }
     if !found.is_file() || found.len() > IGNORE_FILE_BYTES {
-        return Err(Trap);
+        return Err(RulesTrap);
     }
     let mut text = Vec::new();
     // What may not be read is as if it were not there.

@@ -4,7 +4,7 @@ use rustix::process::Pid;
 
 /// Who reads the script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reader {
+pub(super) enum ScriptReader {
     /// A bash as it was started, that reads its own language line by line.
     Bash,
     /// One that was kept, in a loop that takes what stands before a NUL.
@@ -16,7 +16,7 @@ pub(super) enum Reader {
 
 /// What a shell has said about one command so far.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct CommandSaid {
     /// The shell that was put aside, as it was before the command.
     pub(super) kept: Option<Pid>,
     /// The command's status, when it is over.
@@ -50,7 +50,13 @@ fn keep(pid: Pid, token: &str) -> String {
 ///
 /// With `low` nothing is put aside: the command runs in a shell below this one, because a limit cannot be
 /// raised again. The signal would end programs that can say what is wrong.
-pub(super) fn script(command: &str, low: bool, token: &str, reader: Reader, keeps: Option<Pid>) -> String {
+pub(super) fn script(
+    command: &str,
+    low: bool,
+    token: &str,
+    reader: ScriptReader,
+    keeps: Option<Pid>,
+) -> String {
     let command = command.replace('\'', "'\\''");
     let eval = format!("\\builtin eval '{command}'");
     let (keep, eval) = if low {
@@ -59,9 +65,9 @@ pub(super) fn script(command: &str, low: bool, token: &str, reader: Reader, keep
         (keeps.map(|pid| keep(pid, token)).unwrap_or_default(), eval)
     };
     let (before, after) = match reader {
-        Reader::Bash => ("", ""),
-        Reader::Kept { first: false } => ("\\builtin unset __line\n", "\0"),
-        Reader::Kept { first: true } => ("\0\\builtin unset __line\n", "\0"),
+        ScriptReader::Bash => ("", ""),
+        ScriptReader::Kept { first: false } => ("\\builtin unset __line\n", "\0"),
+        ScriptReader::Kept { first: true } => ("\0\\builtin unset __line\n", "\0"),
     };
     format!(
         "{before}{keep}{eval} </dev/null 1>&2 2>&1\n\n\
@@ -70,9 +76,9 @@ pub(super) fn script(command: &str, low: bool, token: &str, reader: Reader, keep
 }
 
 /// What is said in whole lines with the token.
-pub(super) fn said(words: &[u8], token: &str) -> Said {
+pub(super) fn said(words: &[u8], token: &str) -> CommandSaid {
     let words = String::from_utf8_lossy(words);
-    let mut said = Said::default();
+    let mut said = CommandSaid::default();
     let mut rest = &*words;
     while let Some((_, word)) = rest.split_once(token) {
         let Some((word, more)) = word.split_once('\n') else { break };
@@ -93,12 +99,12 @@ mod tests {
     fn only_whole_lines_with_the_token_say_something() {
         let kept = Pid::from_raw(7);
         for (words, expected) in [
-            ("", Said::default()),
-            ("tok 0", Said::default()),
-            ("other 0\nnoise tok 3\n", Said { kept: None, status: Some(3) }),
-            ("tok keep 7\ntok 1", Said { kept, status: None }),
-            ("tok keep 7\nnoise\ntok 255\n", Said { kept, status: Some(255) }),
-            ("tok keep x\ntok y\n", Said::default()),
+            ("", CommandSaid::default()),
+            ("tok 0", CommandSaid::default()),
+            ("other 0\nnoise tok 3\n", CommandSaid { kept: None, status: Some(3) }),
+            ("tok keep 7\ntok 1", CommandSaid { kept, status: None }),
+            ("tok keep 7\nnoise\ntok 255\n", CommandSaid { kept, status: Some(255) }),
+            ("tok keep x\ntok y\n", CommandSaid::default()),
         ] {
             assert_eq!(said(words.as_bytes(), "tok"), expected, "{words}");
         }

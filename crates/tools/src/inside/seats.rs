@@ -5,21 +5,21 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use protocol::limits::COMMAND_MS_MAX;
-use sandbox::Layout;
+use sandbox::JailLayout;
 use signal_hook::consts::SIGKILL;
 
 use super::{
     ambient::{self, locked},
     answer::{bad, good},
-    calls::{Calls, Open},
-    host::{Processes, Wake},
-    processes::Whose,
-    reaper::{Ended, Reaper},
-    shell::{End, Shell},
-    text::Text,
+    calls::{UnansweredCall, UnansweredCalls},
+    host::{StartedProcesses, WakeBell},
+    processes::ProcessOwner,
+    reaper::{ChildReaper, ProcessEnd},
+    shell::{BashShell, CommandEnd},
+    text::CollectedText,
     tool::Bash,
 };
-use crate::wire::{FromJail, Low, Outcome};
+use crate::wire::{FromJail, LowDisk, ToolOutcome};
 
 /// Shells that live at once. One more ends the one that was idle for longest.
 const SHELLS: usize = 64;
@@ -34,40 +34,40 @@ const RESTARTED: &str = "[shell restarted: working directory and variables are g
 
 /// One call of bash.
 #[derive(Debug)]
-pub(super) struct Call {
-    pub(super) open: Open,
+pub(super) struct BashCall {
+    pub(super) open: UnansweredCall,
     pub(super) event: String,
     pub(super) bash: Bash,
     /// Whether the server's disk is nearly full, so that nothing may grow.
-    pub(super) low: Option<Low>,
+    pub(super) low: Option<LowDisk>,
 }
 
 /// The seats, and what shells need.
 #[derive(Debug)]
-pub(super) struct Seats {
+pub(super) struct ThreadShells {
     seats: Mutex<Table>,
     living: Mutex<usize>,
     lives: Condvar,
-    reaper: Arc<Reaper>,
-    calls: Arc<Calls>,
-    layout: Layout,
-    processes: Arc<Processes>,
+    reaper: Arc<ChildReaper>,
+    calls: Arc<UnansweredCalls>,
+    layout: JailLayout,
+    processes: Arc<StartedProcesses>,
     /// Held while everything is being killed, until it is known what to say of it.
     verdict: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Table {
-    of: BTreeMap<String, Arc<Mutex<Seat>>>,
+    of: BTreeMap<String, Arc<Mutex<ThreadShell>>>,
     turn: u64,
 }
 
 /// One thread's.
 #[derive(Debug, Default)]
-struct Seat {
-    waiting: VecDeque<Call>,
+struct ThreadShell {
+    waiting: VecDeque<BashCall>,
     /// Rings for the one who works here; there is one as long as there is a shell or a call.
-    wake: Option<Arc<Wake>>,
+    wake: Option<Arc<WakeBell>>,
     busy: bool,
     /// When it was last called: tells who has been idle for longest.
     used: u64,
@@ -81,9 +81,13 @@ struct Seat {
     over: bool,
 }
 
-impl Seats {
+impl ThreadShells {
     /// No shells yet.
-    pub(super) fn new(calls: Arc<Calls>, layout: Layout, processes: Arc<Processes>) -> Self {
+    pub(super) fn new(
+        calls: Arc<UnansweredCalls>,
+        layout: JailLayout,
+        processes: Arc<StartedProcesses>,
+    ) -> Self {
         Self {
             seats: Mutex::default(),
             living: Mutex::new(0),
@@ -124,7 +128,7 @@ impl Seats {
             }
             seat.wake.is_some()
         });
-        self.processes.end(Whose::All);
+        self.processes.end(ProcessOwner::All);
         // So that no shell that is dead looks alive to the next call.
         self.reaper.take();
         let more = then();
@@ -136,7 +140,7 @@ impl Seats {
     }
 
     /// Why the shell of this seat was killed from outside, if it was.
-    fn killed(&self, seat: &Mutex<Seat>) -> Option<String> {
+    fn killed(&self, seat: &Mutex<ThreadShell>) -> Option<String> {
         let _said = locked(&self.verdict);
         locked(seat).killed.take()
     }
@@ -162,7 +166,7 @@ impl Seats {
     }
 
     /// Puts a call into its thread's line; it is answered when it is over.
-    pub(super) fn run(self: &Arc<Self>, thread: &str, shell_lost: bool, call: Call) {
+    pub(super) fn run(self: &Arc<Self>, thread: &str, shell_lost: bool, call: BashCall) {
         let seat = {
             let mut table = locked(&self.seats);
             if !table.of.contains_key(thread) && table.of.len() >= SEATS {
@@ -172,10 +176,9 @@ impl Seats {
             }
             table.turn += 1;
             let turn = table.turn;
-            let seat = table
-                .of
-                .entry(thread.to_owned())
-                .or_insert_with(|| Arc::new(Mutex::new(Seat { lost: shell_lost, ..Seat::default() })));
+            let seat = table.of.entry(thread.to_owned()).or_insert_with(|| {
+                Arc::new(Mutex::new(ThreadShell { lost: shell_lost, ..ThreadShell::default() }))
+            });
             let seat = Arc::clone(seat);
             locked(&seat).used = turn;
             make_room(&table, &seat);
@@ -202,8 +205,8 @@ impl Seats {
         }
     }
 
-    fn begin(self: &Arc<Self>, seat: &Arc<Mutex<Seat>>, taken: &mut Seat) -> io::Result<()> {
-        let wake = Arc::new(Wake::new()?);
+    fn begin(self: &Arc<Self>, seat: &Arc<Mutex<ThreadShell>>, taken: &mut ThreadShell) -> io::Result<()> {
+        let wake = Arc::new(WakeBell::new()?);
         taken.wake = Some(Arc::clone(&wake));
         let (all, seat) = (Arc::clone(self), Arc::clone(seat));
         ambient::start("shell", move || Worker { all, seat, wake, shell: None }.work())
@@ -212,9 +215,9 @@ impl Seats {
 
 /// When too many shells live, the one that was idle for longest leaves. If all are busy there is one more for
 /// a while; the number of processes bounds that.
-fn make_room(table: &Table, but: &Arc<Mutex<Seat>>) {
+fn make_room(table: &Table, but: &Arc<Mutex<ThreadShell>>) {
     let mut living = 0;
-    let mut oldest: Option<(u64, &Arc<Mutex<Seat>>)> = None;
+    let mut oldest: Option<(u64, &Arc<Mutex<ThreadShell>>)> = None;
     for seat in table.of.values().filter(|seat| !Arc::ptr_eq(seat, but)) {
         let taken = locked(seat);
         living += usize::from(taken.wake.is_some() && !taken.leave);
@@ -241,26 +244,26 @@ fn no_shell(error: &io::Error) -> String {
     )
 }
 
-fn how(ended: Ended) -> String {
+fn how(ended: ProcessEnd) -> String {
     match ended {
-        Ended::Exit(status) => format!("with status {status}"),
-        Ended::Signal(signal) => format!("by signal {signal}"),
+        ProcessEnd::Exit(status) => format!("with status {status}"),
+        ProcessEnd::Signal(signal) => format!("by signal {signal}"),
     }
 }
 
 /// The one who works at a seat, on a thread of its own.
 #[derive(Debug)]
 struct Worker {
-    all: Arc<Seats>,
-    seat: Arc<Mutex<Seat>>,
-    wake: Arc<Wake>,
-    shell: Option<Shell>,
+    all: Arc<ThreadShells>,
+    seat: Arc<Mutex<ThreadShell>>,
+    wake: Arc<WakeBell>,
+    shell: Option<BashShell>,
 }
 
 /// What a worker finds to do.
 #[derive(Debug)]
 enum Work {
-    Call(Call),
+    Call(BashCall),
     Wait,
     Leave,
 }
@@ -278,7 +281,7 @@ impl Worker {
                     if let Some(shell) = &mut self.shell {
                         shell.rest();
                     }
-                    if let Some(ended) = self.shell.as_ref().and_then(Shell::ended) {
+                    if let Some(ended) = self.shell.as_ref().and_then(BashShell::ended) {
                         self.end(|_| {});
                         self.lost(ended);
                     }
@@ -303,11 +306,11 @@ impl Worker {
         if seat.leave || seat.over { Work::Leave } else { Work::Wait }
     }
 
-    fn answer(&mut self, call: Call) -> Outcome {
+    fn answer(&mut self, call: BashCall) -> ToolOutcome {
         if call.open.cancelled() {
             return bad("cancelled before it began");
         }
-        let mut text = Text::new(&self.all.layout.results, &call.event, call.low.is_some());
+        let mut text = CollectedText::new(&self.all.layout.results, &call.event, call.low.is_some());
         if call.bash.restart {
             self.end(|_| {});
             locked(&self.seat).lost = true;
@@ -350,19 +353,19 @@ impl Worker {
     }
 
     /// The answer to a command that came to this end.
-    fn tell(&mut self, end: &End, timeout_ms: u128, mut text: Text) -> Outcome {
+    fn tell(&mut self, end: &CommandEnd, timeout_ms: u128, mut text: CollectedText) -> ToolOutcome {
         let note = match end {
-            End::Status(0) => {
+            CommandEnd::Status(0) => {
                 let said = !text.is_empty();
                 return good(if said { text.finish() } else { "(no output)".to_owned() });
             }
-            End::Status(status) => {
+            CommandEnd::Status(status) => {
                 if *status == KILLED {
                     self.all.calls.say(&FromJail::Lost { signal: SIGKILL });
                 }
                 format!("[exit status {status}]")
             }
-            End::Left(ended) => {
+            CommandEnd::Left(ended) => {
                 self.lost(*ended);
                 if let Some(why) = self.all.killed(&self.seat) {
                     // Then what was put aside goes too.
@@ -376,7 +379,7 @@ impl Worker {
                     )
                 }
             }
-            End::Died(ended) => {
+            CommandEnd::Died(ended) => {
                 self.end(|piece| text.add(piece));
                 self.lost(*ended);
                 let why = self.all.killed(&self.seat);
@@ -388,7 +391,7 @@ impl Worker {
                     )
                 })
             }
-            End::Late => {
+            CommandEnd::Late => {
                 self.stop(&mut text);
                 format!(
                     "[timed out after {timeout_ms} ms and was killed, with everything this shell had started; send \
@@ -396,7 +399,7 @@ impl Worker {
                      a file]"
                 )
             }
-            End::Cancelled => {
+            CommandEnd::Cancelled => {
                 self.stop(&mut text);
                 "[cancelled, and killed with everything this shell had started]".to_owned()
             }
@@ -404,7 +407,7 @@ impl Worker {
         let said = text.finish();
         let gap = if said.is_empty() || said.ends_with('\n') { "" } else { "\n" };
         let outcome = format!("{said}{gap}{note}");
-        if matches!(end, End::Left(Ended::Exit(0)) | End::Died(Ended::Exit(0))) {
+        if matches!(end, CommandEnd::Left(ProcessEnd::Exit(0)) | CommandEnd::Died(ProcessEnd::Exit(0))) {
             good(outcome)
         } else {
             bad(outcome)
@@ -412,8 +415,8 @@ impl Worker {
     }
 
     /// Tells the server of a shell that somebody else than we has killed.
-    fn lost(&self, ended: Ended) {
-        let Ended::Signal(signal) = ended else { return };
+    fn lost(&self, ended: ProcessEnd) {
+        let ProcessEnd::Signal(signal) = ended else { return };
         let by_us = {
             let _said = locked(&self.all.verdict);
             locked(&self.seat).killed.is_some()
@@ -423,7 +426,7 @@ impl Worker {
         }
     }
 
-    fn stop(&mut self, text: &mut Text) {
+    fn stop(&mut self, text: &mut CollectedText) {
         if let Some(shell) = &mut self.shell {
             shell.interrupt(text);
         }
@@ -431,13 +434,13 @@ impl Worker {
     }
 
     /// The shell of this seat, a new one if there is none.
-    fn take(&mut self) -> io::Result<Shell> {
+    fn take(&mut self) -> io::Result<BashShell> {
         if let Some(shell) = self.shell.take() {
             return Ok(shell);
         }
         // Held, so that it does not go with the last one that ends just now.
         let mut living = locked(&self.all.living);
-        let shell = Shell::start(&self.all.reaper, &self.all.layout.workspace, &self.wake)?;
+        let shell = BashShell::start(&self.all.reaper, &self.all.layout.workspace, &self.wake)?;
         self.all.processes.began(shell.pid());
         *living += 1;
         self.all.lives.notify_all();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use protocol::limits::SEARCH_S;
-use sandbox::{Inside, Layout};
+use sandbox::{InsideJail, JailLayout};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGQUIT},
     flag,
@@ -18,18 +18,18 @@ use super::{
     ambient::{self, locked},
     answer::bad,
     builtins,
-    calls::{Calls, Open},
+    calls::{UnansweredCall, UnansweredCalls},
     frames,
-    host::Processes,
-    processes::Whose,
-    scales::{Question, Scales},
-    seats::{Call, Seats},
-    stop::Stop,
-    sweep::Sweep,
-    text::Text,
-    tool::{Input, Means, Task},
+    host::StartedProcesses,
+    processes::ProcessOwner,
+    scales::{JailScales, WatchQuestion},
+    seats::{BashCall, ThreadShells},
+    stop::SearchStop,
+    sweep::DiskSweep,
+    text::CollectedText,
+    tool::{CheckedInput, ToolMeans, ToolTask},
 };
-use crate::wire::{Low, Outcome, ToJail};
+use crate::wire::{LowDisk, ToJail, ToolOutcome};
 
 /// Calls of the tools that need no shell, at once. They are made before anything runs here that could use up
 /// the processes.
@@ -45,19 +45,19 @@ const SEARCH: Duration = Duration::from_secs(SEARCH_S);
 /// # Errors
 /// The exit code is a failure if the jail had no room for its first threads, or if a frame was none.
 #[must_use]
-pub fn serve(inside: Inside) -> ExitCode {
-    let processes = Arc::new(Processes::new(inside.isolation));
+pub fn serve(inside: InsideJail) -> ExitCode {
+    let processes = Arc::new(StartedProcesses::new(inside.isolation));
     let result = listen(inside, &processes);
-    processes.end(Whose::All);
+    processes.end(ProcessOwner::All);
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// One call of a tool that needs no shell.
 struct Job {
-    open: Open,
+    open: UnansweredCall,
     event: String,
-    task: Task,
-    low: Option<Low>,
+    task: ToolTask,
+    low: Option<LowDisk>,
 }
 
 /// A server that was started in the background of a script, or by nohup, ignores these, and so would every
@@ -69,18 +69,18 @@ fn catch() -> io::Result<()> {
     Ok(())
 }
 
-fn listen(inside: Inside, processes: &Arc<Processes>) -> io::Result<()> {
-    let Inside { socket, layout, limits, isolation } = inside;
+fn listen(inside: InsideJail, processes: &Arc<StartedProcesses>) -> io::Result<()> {
+    let InsideJail { socket, layout, limits, isolation } = inside;
     catch()?;
-    let calls = Arc::new(Calls::new(socket.try_clone()?));
-    let seats = Arc::new(Seats::new(Arc::clone(&calls), layout.clone(), Arc::clone(processes)));
+    let calls = Arc::new(UnansweredCalls::new(socket.try_clone()?));
+    let seats = Arc::new(ThreadShells::new(Arc::clone(&calls), layout.clone(), Arc::clone(processes)));
     let reaps = Arc::clone(&seats);
     ambient::start("reaper", move || reaps.reap())?;
-    let sweep = Arc::new(Sweep::new(&layout, &limits));
+    let sweep = Arc::new(DiskSweep::new(&layout, &limits));
     let (sweeper, sweeps, told) = (Arc::clone(&sweep), Arc::clone(&seats), Arc::clone(&calls));
     ambient::start("sweep", move || sweeper.run(&sweeps, &told))?;
     let (layouts, seated, told) = (layout.clone(), Arc::clone(&seats), Arc::clone(&calls));
-    let scales = Scales { layout: layouts, isolation, sweep, seats: seated, calls: told };
+    let scales = JailScales { layout: layouts, isolation, sweep, seats: seated, calls: told };
     let (questions, asked) = sync_channel(WAITING);
     ambient::start("scales", move || scales.run(&asked))?;
     let jobs = workers(&calls, &layout)?;
@@ -94,21 +94,21 @@ fn listen(inside: Inside, processes: &Arc<Processes>) -> io::Result<()> {
             }
             // The server asks one thing at a time, and again if nobody answers.
             ToJail::Weigh { ask, within_ms } => {
-                questions.try_send(Question::Weigh { ask, within_ms }).ok();
+                questions.try_send(WatchQuestion::Weigh { ask, within_ms }).ok();
             }
             ToJail::CutBack { ask, room } => {
-                questions.try_send(Question::CutBack { ask, room }).ok();
+                questions.try_send(WatchQuestion::CutBack { ask, room }).ok();
             }
             ToJail::Run { call, thread, event, tool, input, shell_lost, low } => {
                 let open = calls.open(call);
                 let answered = match builtins::read_input(tool, input) {
                     Err(mistake) => Some(mistake),
                     _ if !plain(&event) => Some("the call has no name of its own; send it again".to_owned()),
-                    Ok(Input::Bash(bash)) => {
-                        seats.run(&thread, shell_lost, Call { open: open.clone(), event, bash, low });
+                    Ok(CheckedInput::Bash(bash)) => {
+                        seats.run(&thread, shell_lost, BashCall { open: open.clone(), event, bash, low });
                         None
                     }
-                    Ok(Input::Task(task)) => {
+                    Ok(CheckedInput::Task(task)) => {
                         let sent = jobs.try_send(Job { open: open.clone(), event, task, low });
                         let full = |_| {
                             "too many calls at once; wait for some answers, then send it again".to_owned()
@@ -131,7 +131,7 @@ fn plain(event: &str) -> bool {
     (1..=128).contains(&event.len()) && event.bytes().all(legal)
 }
 
-fn workers(calls: &Arc<Calls>, layout: &Layout) -> io::Result<SyncSender<Job>> {
+fn workers(calls: &Arc<UnansweredCalls>, layout: &JailLayout) -> io::Result<SyncSender<Job>> {
     let (jobs, takes) = sync_channel(WAITING);
     let takes = Arc::new(Mutex::new(takes));
     for _ in 0..WORKERS {
@@ -141,7 +141,7 @@ fn workers(calls: &Arc<Calls>, layout: &Layout) -> io::Result<SyncSender<Job>> {
     Ok(jobs)
 }
 
-fn work(calls: &Calls, layout: &Layout, takes: &Mutex<Receiver<Job>>) {
+fn work(calls: &UnansweredCalls, layout: &JailLayout, takes: &Mutex<Receiver<Job>>) {
     // Behind those who answer the server.
     rustix::process::setpriority_process(None, 10).ok();
     loop {
@@ -160,8 +160,14 @@ fn work(calls: &Calls, layout: &Layout, takes: &Mutex<Receiver<Job>>) {
     }
 }
 
-fn run(layout: &Layout, open: &Open, event: &str, task: Task, low: Option<Low>) -> Outcome {
-    let stop = Stop::new(open.clone(), ambient::now() + SEARCH);
-    let text = Text::new(&layout.results, event, low.is_some());
-    task(Means { layout, stop: &stop, text, low }).unwrap_or_else(bad)
+fn run(
+    layout: &JailLayout,
+    open: &UnansweredCall,
+    event: &str,
+    task: ToolTask,
+    low: Option<LowDisk>,
+) -> ToolOutcome {
+    let stop = SearchStop::new(open.clone(), ambient::now() + SEARCH);
+    let text = CollectedText::new(&layout.results, event, low.is_some());
+    task(ToolMeans { layout, stop: &stop, text, low }).unwrap_or_else(bad)
 }

@@ -23,11 +23,11 @@ use rustix::process::{Pid, setpriority_process};
 
 use super::{
     ambient,
-    host::{ADOPTS, Processes, Wake, has_room_for},
-    processes::{self, Whose},
-    reaper::{Ended, Kept, Life, Reaper},
-    script::{Reader, said, script},
-    text::Text,
+    host::{ADOPTS, StartedProcesses, WakeBell, has_room_for},
+    processes::{self, ProcessOwner},
+    reaper::{ChildReaper, KeptShell, ProcessEnd, StartedProcess},
+    script::{ScriptReader, said, script},
+    text::CollectedText,
 };
 
 /// Between SIGINT and SIGKILL (docs/rules.md 10).
@@ -51,13 +51,13 @@ const WORD_BYTES: usize = 256;
 
 /// How a command came to its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum CommandEnd {
     /// With this status, and the shell lives on.
     Status(i32),
     /// The shell ended with it, and one that was put aside before it lives on.
-    Left(Ended),
+    Left(ProcessEnd),
     /// The shell ended with it, and there is no other.
-    Died(Ended),
+    Died(ProcessEnd),
     /// It took too long.
     Late,
     /// Its call was cancelled.
@@ -66,16 +66,16 @@ pub(super) enum End {
 
 /// A bash and its two descriptors.
 #[derive(Debug)]
-pub(super) struct Shell {
+pub(super) struct BashShell {
     /// Those that it took over from and whose groups still live, and then its own.
     pids: Vec<Pid>,
     pid: Pid,
-    life: Arc<Life>,
+    life: Arc<StartedProcess>,
     /// The copy that was put aside for the command that runs.
     kept: Option<Pid>,
-    reader: Reader,
-    reaper: Arc<Reaper>,
-    wake: Arc<Wake>,
+    reader: ScriptReader,
+    reaper: Arc<ChildReaper>,
+    wake: Arc<WakeBell>,
     script: OwnedFd,
     output: Output,
     later: VecDeque<u8>,
@@ -89,12 +89,16 @@ struct Output {
     piece: Vec<u8>,
 }
 
-impl Shell {
+impl BashShell {
     /// Starts one in the workspace. `wake` rings when it ends.
     ///
     /// # Errors
     /// There is no bash, or no room for one more process.
-    pub(super) fn start(reaper: &Arc<Reaper>, workspace: &Path, wake: &Arc<Wake>) -> io::Result<Self> {
+    pub(super) fn start(
+        reaper: &Arc<ChildReaper>,
+        workspace: &Path,
+        wake: &Arc<WakeBell>,
+    ) -> io::Result<Self> {
         let (script, its_script) = UnixStream::pair()?;
         script.set_nonblocking(true)?;
         let (pipe, its_output) = io::pipe()?;
@@ -116,7 +120,7 @@ impl Shell {
             pid,
             life,
             kept: None,
-            reader: Reader::Bash,
+            reader: ScriptReader::Bash,
             reaper: Arc::clone(reaper),
             wake: Arc::clone(wake),
             script: script.into(),
@@ -131,7 +135,7 @@ impl Shell {
     }
 
     /// How it ended, if it has.
-    pub(super) fn ended(&self) -> Option<Ended> {
+    pub(super) fn ended(&self) -> Option<ProcessEnd> {
         self.life.ended()
     }
 
@@ -146,8 +150,8 @@ impl Shell {
         low: bool,
         until: Instant,
         cancelled: impl Fn() -> bool,
-        text: &mut Text,
-    ) -> io::Result<End> {
+        text: &mut CollectedText,
+    ) -> io::Result<CommandEnd> {
         let token = ambient::token()?;
         // What the shell does by itself must work where nothing can begin any more: it ends the others.
         let keeps = ADOPTS && has_room_for(KEEPING);
@@ -155,8 +159,8 @@ impl Shell {
             text.add(CROWDED);
         }
         let script = script(command, low, &token, self.reader, keeps.then_some(self.pid));
-        if self.reader != Reader::Bash {
-            self.reader = Reader::Kept { first: false };
+        if self.reader != ScriptReader::Bash {
+            self.reader = ScriptReader::Kept { first: false };
         }
         let mut left = script.as_bytes();
         let mut words = Vec::new();
@@ -169,17 +173,17 @@ impl Shell {
                 self.kept = said(&words, &token).kept.or(self.kept);
                 self.output.drain(|piece| text.add(piece));
                 return Ok(if self.take_over(until, &cancelled) {
-                    End::Left(ended)
+                    CommandEnd::Left(ended)
                 } else {
-                    End::Died(ended)
+                    CommandEnd::Died(ended)
                 });
             }
             if cancelled() {
-                return Ok(End::Cancelled);
+                return Ok(CommandEnd::Cancelled);
             }
             let now = ambient::now();
             if now >= until {
-                return Ok(End::Late);
+                return Ok(CommandEnd::Late);
             }
             let script = listens.then_some((&self.script, !left.is_empty()));
             wait(script, Some(&self.output), &self.wake, until - now);
@@ -193,7 +197,7 @@ impl Shell {
                     self.dismiss();
                     // What the command wrote is in the pipe by now. What comes later is of its background.
                     self.output.drain(|piece| text.add(piece));
-                    return Ok(End::Status(status));
+                    return Ok(CommandEnd::Status(status));
                 }
             }
         }
@@ -204,19 +208,19 @@ impl Shell {
         let Some(kept) = self.kept else { return false };
         loop {
             match self.reaper.adopt(kept, &self.wake) {
-                Kept::Taken(life) => {
+                KeptShell::Taken(life) => {
                     self.pids.retain(|pid| processes::lives(*pid));
                     self.pids.push(kept);
                     (self.pid, self.life, self.kept) = (kept, life, None);
-                    self.reader = Reader::Kept { first: true };
+                    self.reader = ScriptReader::Kept { first: true };
                     return true;
                 }
                 // It was put aside a moment ago and has not stopped yet.
-                Kept::Runs if ambient::now() < until && !cancelled() => {
+                KeptShell::Runs if ambient::now() < until && !cancelled() => {
                     wait(None, None, &self.wake, GLANCE);
                     self.wake.clear();
                 }
-                Kept::Runs | Kept::Gone => return false,
+                KeptShell::Runs | KeptShell::Gone => return false,
             }
         }
     }
@@ -242,7 +246,7 @@ impl Shell {
     }
 
     /// SIGINT to its group, and a second for it to end; what it says is added to `text`.
-    pub(super) fn interrupt(&mut self, text: &mut Text) {
+    pub(super) fn interrupt(&mut self, text: &mut CollectedText) {
         self.dismiss();
         processes::interrupt(self.pid);
         let until = ambient::now() + GRACE;
@@ -258,9 +262,9 @@ impl Shell {
     }
 
     /// Kills it and what descends from it, or, if it is the last one, everything; its last words go to `to`.
-    pub(super) fn end(mut self, last: bool, processes: &Processes, to: impl FnMut(&[u8])) {
+    pub(super) fn end(mut self, last: bool, processes: &StartedProcesses, to: impl FnMut(&[u8])) {
         self.dismiss();
-        processes.end(if last { Whose::All } else { Whose::Shells(&self.pids) });
+        processes.end(if last { ProcessOwner::All } else { ProcessOwner::Shells(&self.pids) });
         let until = ambient::now() + BURIAL;
         while self.life.ended().is_none() && ambient::now() < until {
             wait(None, None, &self.wake, GLANCE);
@@ -336,7 +340,7 @@ fn keep(later: &mut VecDeque<u8>, piece: &[u8]) {
 
 /// Waits until one of these has something, or for `time`. The socket may also be waited for with something to
 /// write.
-fn wait(script: Option<(&OwnedFd, bool)>, output: Option<&Output>, wake: &Wake, time: Duration) {
+fn wait(script: Option<(&OwnedFd, bool)>, output: Option<&Output>, wake: &WakeBell, time: Duration) {
     let mut fds = vec![PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN)];
     if let Some(output) = output.filter(|output| output.open) {
         fds.push(PollFd::from_borrowed_fd(output.pipe.as_fd(), PollFlags::IN));

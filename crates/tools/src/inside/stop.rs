@@ -2,18 +2,18 @@
 
 use std::time::Instant;
 
-use super::{ambient, calls::Open};
+use super::{ambient, calls::UnansweredCall};
 
 /// When a search has to stop.
 #[derive(Debug)]
-pub(super) struct Stop {
-    open: Open,
+pub(super) struct SearchStop {
+    open: UnansweredCall,
     until: Instant,
 }
 
-impl Stop {
+impl SearchStop {
     /// When the call is cancelled, or at a time.
-    pub(super) fn new(open: Open, until: Instant) -> Self {
+    pub(super) fn new(open: UnansweredCall, until: Instant) -> Self {
         Self { open, until }
     }
 

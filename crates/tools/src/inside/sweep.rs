@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use sandbox::{Layout, Limits};
+use sandbox::{JailLayout, JailLimits};
 
 use super::{
     ambient::{self, locked},
-    calls::Calls,
-    growth::{self, Look, Taken},
-    held::Held,
-    seats::Seats,
+    calls::UnansweredCalls,
+    growth::{self, GrowthLook, TakenBack},
+    held::FoldersHeld,
+    seats::ThreadShells,
 };
 use crate::wire::FromJail;
 
@@ -27,26 +27,26 @@ const COUNTED: u64 = 2 * ENTRIES;
 
 /// What is looked at.
 #[derive(Debug)]
-pub(super) struct Sweep {
+pub(super) struct DiskSweep {
     pub(super) folders: Vec<PathBuf>,
     bytes: u64,
     file_bytes: u64,
     free_bytes: u64,
     /// What growth is measured from.
-    base: Mutex<Look>,
+    base: Mutex<GrowthLook>,
 }
 
-impl Sweep {
+impl DiskSweep {
     /// Looks at the folders of a layout that are on the disk.
-    pub(super) fn new(layout: &Layout, limits: &Limits) -> Self {
-        let Layout { workspace, home, outputs, results, tmp: _ } = layout.clone();
-        let Limits { disk_bytes: bytes, file_bytes, free_bytes, .. } = *limits;
+    pub(super) fn new(layout: &JailLayout, limits: &JailLimits) -> Self {
+        let JailLayout { workspace, home, outputs, results, tmp: _ } = layout.clone();
+        let JailLimits { disk_bytes: bytes, file_bytes, free_bytes, .. } = *limits;
         let folders = vec![workspace, home, outputs, results];
-        Self { folders, bytes, file_bytes, free_bytes, base: Mutex::new(Look::none()) }
+        Self { folders, bytes, file_bytes, free_bytes, base: Mutex::new(GrowthLook::none()) }
     }
 
     /// Looks, for ever, while a shell lives.
-    pub(super) fn run(&self, seats: &Seats, calls: &Calls) {
+    pub(super) fn run(&self, seats: &ThreadShells, calls: &UnansweredCalls) {
         let mut before = None;
         loop {
             if !seats.wait_for_one() {
@@ -64,9 +64,9 @@ impl Sweep {
     }
 
     /// What there is, and how many bytes of it are in deleted files.
-    fn look(&self, anew: bool) -> (Held, u64) {
+    fn look(&self, anew: bool) -> (FoldersHeld, u64) {
         let mut base = locked(&self.base);
-        let look = Look::take(&self.folders, COUNTED, &base, self.file_bytes);
+        let look = GrowthLook::take(&self.folders, COUNTED, &base, self.file_bytes);
         let (held, deleted_bytes) = (look.held, look.deleted_bytes);
         // What fills a disk has grown since there was room, and not since a few seconds ago.
         let plenty = || self.folders.first().is_some_and(|folder| growth::is_plenty(folder, self.free_bytes));
@@ -78,13 +78,13 @@ impl Sweep {
 
     /// What there is more than when there was room, as far as that can be seen until then; and how many
     /// milliseconds ago that was.
-    pub(super) fn grown(&self, until: Instant) -> (Held, u64) {
+    pub(super) fn grown(&self, until: Instant) -> (FoldersHeld, u64) {
         let base = locked(&self.base);
         (base.grown(&self.folders, COUNTED, self.file_bytes, until), base.age_ms())
     }
 
     /// Takes back what has grown since then until `short` is made up for, and looks anew.
-    pub(super) fn cut(&self, short: Held) -> Taken {
+    pub(super) fn cut(&self, short: FoldersHeld) -> TakenBack {
         let taken = locked(&self.base).cut(&self.folders, COUNTED, short);
         self.look(true);
         taken
@@ -92,7 +92,7 @@ impl Sweep {
 
     /// Why everything must end, if it must. Less than at the last look is on its way to be enough, and the
     /// first look has none before it: whoever comes to a full disk must be able to clear it.
-    fn too_much(&self, last: Option<Held>, held: Held, deleted: u64) -> Option<String> {
+    fn too_much(&self, last: Option<FoldersHeld>, held: FoldersHeld, deleted: u64) -> Option<String> {
         let last = last?;
         let mib = |bytes: u64| bytes >> 20;
         let why = if held.bytes > self.bytes && held.bytes > last.bytes {
@@ -122,9 +122,9 @@ mod tests {
 
     #[test]
     fn only_what_is_too_much_and_still_grows_ends_everything() {
-        let base = Mutex::new(Look::none());
-        let sweep = Sweep { folders: Vec::new(), bytes: 100, file_bytes: 10, free_bytes: 10, base };
-        let held = |bytes, entries| Held { bytes, entries };
+        let base = Mutex::new(GrowthLook::none());
+        let sweep = DiskSweep { folders: Vec::new(), bytes: 100, file_bytes: 10, free_bytes: 10, base };
+        let held = |bytes, entries| FoldersHeld { bytes, entries };
         for (last, now, too_much) in [
             (None, held(200, 1), false),
             (Some(held(50, 1)), held(100, 1), false),

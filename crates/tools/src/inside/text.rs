@@ -8,7 +8,7 @@ use std::str;
 
 use protocol::limits::{OUTPUT_CHARS, OUTPUT_END_CHARS, OUTPUT_FILE_BYTES};
 
-use super::names::Named;
+use super::names::ShownPath;
 use crate::amount;
 
 /// Bytes of the tail above which it is cut down to what can be needed of it.
@@ -17,7 +17,7 @@ const TAIL_BYTES: usize = 128 * 1024;
 /// A text that is being collected: UTF-8, with U+FFFD for what is none and for NUL, which no JSON store
 /// takes.
 #[derive(Debug)]
-pub(super) struct Text {
+pub(super) struct CollectedText {
     /// All of it, until it is too long; its first characters then.
     head: String,
     chars: usize,
@@ -38,7 +38,7 @@ struct Long {
     cut: bool,
 }
 
-impl Text {
+impl CollectedText {
     /// An empty one, that goes to `results/event.txt` if it gets long.
     /// With `low`, which says that the disk is nearly full, there will be no file.
     pub(super) fn new(results: &Path, event: &str, low: bool) -> Self {
@@ -112,7 +112,7 @@ impl Text {
         let tail = end(&long.tail, OUTPUT_END_CHARS);
         let left = self.chars.saturating_sub(2 * OUTPUT_END_CHARS);
         let total = self.chars;
-        let path = Named(&self.path);
+        let path = ShownPath(&self.path);
         let kept = long
             .file
             .as_mut()
@@ -192,7 +192,7 @@ mod tests {
 
     fn said(pieces: &[&[u8]]) -> String {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut text = Text::new(folder.path(), "e", false);
+        let mut text = CollectedText::new(folder.path(), "e", false);
         for piece in pieces {
             text.add(piece);
         }
@@ -212,7 +212,7 @@ mod tests {
         let whole = "ä".repeat(OUTPUT_CHARS);
         assert_eq!(said(&[whole.as_bytes()]), whole);
         let folder = tempfile::tempdir().expect("a folder");
-        let mut text = Text::new(folder.path(), "sevt_1", false);
+        let mut text = CollectedText::new(folder.path(), "sevt_1", false);
         let path = folder.path().join("sevt_1.txt");
         fs::write(&path, "from before").expect("writes");
         for index in 0..=OUTPUT_CHARS {
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_written_is_told_and_both_ends_are_there() {
-        let mut text = Text::new(Path::new("/proc/nowhere"), "e", false);
+        let mut text = CollectedText::new(Path::new("/proc/nowhere"), "e", false);
         text.add("x".repeat(OUTPUT_CHARS + 1).as_bytes());
         let said = text.finish();
         assert!(said.contains("could not be kept in /proc/nowhere/e.txt"), "{said}");

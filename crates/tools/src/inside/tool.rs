@@ -6,29 +6,29 @@ use protocol::{
     Object, limits,
     parse::{Fields, Invalid},
 };
-use sandbox::Layout;
+use sandbox::JailLayout;
 use serde_json::Value;
 
-use super::{stop::Stop, text::Text};
+use super::{stop::SearchStop, text::CollectedText};
 use crate::{
-    wire::{Low, Outcome},
+    wire::{LowDisk, ToolOutcome},
     workplace::Workplace,
 };
 
 /// A built-in tool.
-pub(crate) struct Tool {
+pub(crate) struct BuiltinTool {
     /// What a model is told of it.
-    pub(super) told: fn(&Workplace) -> Told,
+    pub(super) told: fn(&Workplace) -> ToolText,
     /// How its input looks, for a model that has sent another.
     pub(super) usage: fn() -> String,
     /// Reads its input.
-    pub(super) read: fn(&mut Fields) -> Result<Input, Invalid>,
+    pub(super) read: fn(&mut Fields) -> Result<CheckedInput, Invalid>,
     /// How long it may take with an input that nobody has read yet.
     pub(crate) bound: fn(&Object) -> Duration,
 }
 
 /// What a model is told of a tool, beside its name.
-pub(super) struct Told {
+pub(super) struct ToolText {
     /// What it does and when to use it.
     pub(super) description: String,
     /// Of its input: the fields, as JSON Schema describes them.
@@ -41,9 +41,9 @@ pub(super) struct Told {
 pub(crate) const BOUND: Duration = Duration::from_secs(limits::TOOL_S);
 
 /// A checked input.
-pub(super) enum Input {
+pub(super) enum CheckedInput {
     Bash(Bash),
-    Task(Task),
+    Task(ToolTask),
 }
 
 /// For the shell.
@@ -56,19 +56,21 @@ pub(super) struct Bash {
 }
 
 /// What is to be done where no shell is needed; an error is what the model is told.
-pub(super) type Task = Box<dyn FnOnce(Means<'_>) -> Result<Outcome, String> + Send>;
+pub(super) type ToolTask = Box<dyn FnOnce(ToolMeans<'_>) -> Result<ToolOutcome, String> + Send>;
 
 /// What it is done with.
-pub(super) struct Means<'a> {
-    pub(super) layout: &'a Layout,
-    pub(super) stop: &'a Stop,
-    pub(super) text: Text,
-    pub(super) low: Option<Low>,
+pub(super) struct ToolMeans<'a> {
+    pub(super) layout: &'a JailLayout,
+    pub(super) stop: &'a SearchStop,
+    pub(super) text: CollectedText,
+    pub(super) low: Option<LowDisk>,
 }
 
-impl Input {
+impl CheckedInput {
     /// What needs no shell.
-    pub(super) fn task(task: impl FnOnce(Means<'_>) -> Result<Outcome, String> + Send + 'static) -> Self {
+    pub(super) fn task(
+        task: impl FnOnce(ToolMeans<'_>) -> Result<ToolOutcome, String> + Send + 'static,
+    ) -> Self {
         Self::Task(Box::new(task))
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use protocol::limits::{IGNORE_FILE_BYTES, SEARCH_S, WALK_ENTRIES};
 
-use super::{files, names::Named, rules::Rules, stop::Stop};
+use super::{files, names::ShownPath, rules::IgnoreRules, stop::SearchStop};
 use crate::amount;
 
 /// Entries of one folder that are read before others have their turn. So no walk holds more than some dozens
@@ -18,7 +18,7 @@ const TURN: usize = 1_000;
 
 /// How far a walk came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum WalkReach {
     /// It saw everything.
     All,
     /// It saw as many entries as it may.
@@ -29,8 +29,8 @@ pub(super) enum Reach {
 
 /// What came of a walk.
 #[derive(Debug)]
-pub(super) struct Walked {
-    pub(super) reach: Reach,
+pub(super) struct WalkOutcome {
+    pub(super) reach: WalkReach,
     /// Whether rules were followed that can have left out something.
     pub(super) ruled: bool,
     /// Folders whose rules cannot be read, and the first of them.
@@ -38,21 +38,21 @@ pub(super) struct Walked {
     first: Option<PathBuf>,
 }
 
-impl Walked {
+impl WalkOutcome {
     /// Of what needs no walk.
     pub(super) fn none() -> Self {
-        Self { reach: Reach::All, ruled: false, traps: 0, first: None }
+        Self { reach: WalkReach::All, ruled: false, traps: 0, first: None }
     }
 
     /// Lines for the end of an answer that is not of everything.
     pub(super) fn note(&self) -> String {
         let reach = match self.reach {
-            Reach::All => String::new(),
-            Reach::Full => {
+            WalkReach::All => String::new(),
+            WalkReach::Full => {
                 let entries = amount::number(WALK_ENTRIES);
                 format!("\n[only the first {entries} entries were looked at; give a narrower `path`]")
             }
-            Reach::Stopped => {
+            WalkReach::Stopped => {
                 format!("\n[stopped after {SEARCH_S} s; this is not all: give a narrower `path`]")
             }
         };
@@ -61,14 +61,14 @@ impl Walked {
             "{reach}\n[not looked into: {} folders, the first {}: its .gitignore or .ignore is no file, or has \
              more than {}; remove that, or search there with bash]",
             self.traps,
-            Named(first),
+            ShownPath(first),
             amount::size(IGNORE_FILE_BYTES)
         )
     }
 
     /// The rules of a folder below others; nothing if it is left out.
-    fn enter(&mut self, folder: &Path, above: Option<&Arc<Rules>>) -> Option<Arc<Rules>> {
-        if let Ok(rules) = Rules::of(folder, above) {
+    fn enter(&mut self, folder: &Path, above: Option<&Arc<IgnoreRules>>) -> Option<Arc<IgnoreRules>> {
+        if let Ok(rules) = IgnoreRules::of(folder, above) {
             self.ruled |= rules.followed();
             return Some(rules);
         }
@@ -80,7 +80,12 @@ impl Walked {
 
 /// Shows everything below `base`, at most so many names deep, that no `.gitignore` (in a git repository) or
 /// `.ignore` leaves out, folders too and hidden files, but nothing of `.git`. Links are not followed.
-pub(super) fn walk(base: &Path, depth_max: usize, stop: &Stop, see: impl FnMut(PathBuf, FileType)) -> Walked {
+pub(super) fn walk(
+    base: &Path,
+    depth_max: usize,
+    stop: &SearchStop,
+    see: impl FnMut(PathBuf, FileType),
+) -> WalkOutcome {
     // So that what is above it can be told from its name.
     let named = if base.components().any(|part| part == Component::ParentDir) {
         fs::canonicalize(base).ok()
@@ -88,7 +93,7 @@ pub(super) fn walk(base: &Path, depth_max: usize, stop: &Stop, see: impl FnMut(P
         None
     };
     let base = named.as_deref().unwrap_or(base);
-    let mut walked = Walked::none();
+    let mut walked = WalkOutcome::none();
     let mut above = None;
     let ancestors: Vec<_> = base.ancestors().skip(1).collect();
     for folder in ancestors.into_iter().rev() {
@@ -98,7 +103,7 @@ pub(super) fn walk(base: &Path, depth_max: usize, stop: &Stop, see: impl FnMut(P
     let mut root =
         Folder { path: base.to_owned(), depth: 0, left: Left::All { above }, below: VecDeque::new() };
     let mut walk = Walk { depth_max, stop, see, seen: 0, walked };
-    while walk.walked.reach == Reach::All && root.turn(&mut walk) {}
+    while walk.walked.reach == WalkReach::All && root.turn(&mut walk) {}
     walk.walked
 }
 
@@ -106,10 +111,10 @@ pub(super) fn walk(base: &Path, depth_max: usize, stop: &Stop, see: impl FnMut(P
 #[derive(Debug)]
 struct Walk<'a, See> {
     depth_max: usize,
-    stop: &'a Stop,
+    stop: &'a SearchStop,
     see: See,
     seen: usize,
-    walked: Walked,
+    walked: WalkOutcome,
 }
 
 /// A folder, with what is left to see of it and those below it that are not finished.
@@ -124,9 +129,9 @@ struct Folder {
 #[derive(Debug)]
 enum Left {
     /// Everything; the rules are those above it.
-    All { above: Option<Arc<Rules>> },
+    All { above: Option<Arc<IgnoreRules>> },
     /// What this has not read yet.
-    Rest { read: ReadDir, rules: Arc<Rules> },
+    Rest { read: ReadDir, rules: Arc<IgnoreRules> },
     /// Nothing but what is below.
     Nothing,
 }
@@ -158,13 +163,13 @@ impl Folder {
     fn read<See: FnMut(PathBuf, FileType)>(
         &mut self,
         mut read: ReadDir,
-        rules: Arc<Rules>,
+        rules: Arc<IgnoreRules>,
         walk: &mut Walk<'_, See>,
     ) {
         for _ in 0..TURN {
             let Some(entry) = read.next() else { return };
             if walk.stop.now() {
-                walk.walked.reach = Reach::Stopped;
+                walk.walked.reach = WalkReach::Stopped;
                 return;
             }
             let Ok((entry, kind)) = entry.and_then(|entry| entry.file_type().map(|kind| (entry, kind)))
@@ -182,7 +187,7 @@ impl Folder {
             }
             walk.seen += 1;
             if walk.seen > WALK_ENTRIES {
-                walk.walked.reach = Reach::Full;
+                walk.walked.reach = WalkReach::Full;
                 return;
             }
             if kind.is_dir() && self.depth + 1 < walk.depth_max {

@@ -12,46 +12,46 @@ use serde_json::json;
 use super::{
     answer::{good, why},
     files, input,
-    names::Named,
-    tool::{self, Input, Means, Told, Tool},
+    names::ShownPath,
+    tool::{self, BuiltinTool, CheckedInput, ToolMeans, ToolText},
 };
 use crate::{
-    wire::{Low, Outcome},
+    wire::{LowDisk, ToolOutcome},
     workplace::Workplace,
 };
 
 /// See the file.
-pub(super) const TOOL: Tool = Tool {
+pub(super) const TOOL: BuiltinTool = BuiltinTool {
     told,
     usage: || "{\"file_path\": string, \"content\": string}".to_owned(),
     read: input,
     bound: |_| tool::BOUND,
 };
 
-fn told(workplace: &Workplace) -> Told {
+fn told(workplace: &Workplace) -> ToolText {
     let description = "Writes a whole file, making its directories where they are missing and replacing what is \
                        there. To change a part of a file use `edit`.";
     let properties = json!({
         "file_path": {"type": "string", "description": workplace.file()},
         "content": {"type": "string", "description": "All that the file is to hold."},
     });
-    Told { description: description.to_owned(), properties, required: &["file_path", "content"] }
+    ToolText { description: description.to_owned(), properties, required: &["file_path", "content"] }
 }
 
-fn input(fields: &mut Fields) -> Result<Input, Invalid> {
+fn input(fields: &mut Fields) -> Result<CheckedInput, Invalid> {
     let path = fields.required("file_path", input::path)?;
     let content = fields.required("content", input::plain)?;
-    Ok(Input::task(move |means| run(&means, &path, &content)))
+    Ok(CheckedInput::task(move |means| run(&means, &path, &content)))
 }
 
-fn run(means: &Means<'_>, path: &Path, content: &str) -> Result<Outcome, String> {
+fn run(means: &ToolMeans<'_>, path: &Path, content: &str) -> Result<ToolOutcome, String> {
     let path = files::resolve(means.layout, path);
     if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        return Err(format!("{} is the name of a directory; name a file in it", Named(&path)));
+        return Err(format!("{} is the name of a directory; name a file in it", ShownPath(&path)));
     }
     let existed = save(&path, content.as_bytes(), means.low)?;
     let done = if existed { "overwrote" } else { "created" };
-    Ok(good(format!("{done} {} ({} bytes)", Named(&path), content.len())))
+    Ok(good(format!("{done} {} ({} bytes)", ShownPath(&path), content.len())))
 }
 
 /// Gives the file this content, all of it or nothing, and says whether it was there before. Its mode stays;
@@ -59,7 +59,7 @@ fn run(means: &Means<'_>, path: &Path, content: &str) -> Result<Outcome, String>
 ///
 /// # Errors
 /// What the model is told.
-pub(super) fn save(path: &Path, content: &[u8], low: Option<Low>) -> Result<bool, String> {
+pub(super) fn save(path: &Path, content: &[u8], low: Option<LowDisk>) -> Result<bool, String> {
     let failed = |error: io::Error| why("write", path, &error);
     let before = match fs::metadata(path) {
         Ok(before) => Some(before),
@@ -71,13 +71,13 @@ pub(super) fn save(path: &Path, content: &[u8], low: Option<Low>) -> Result<bool
         // A rename asks for the folder's permission only, and a file may be read-only on purpose.
         access(path, Access::WRITE_OK).map_err(|error| failed(error.into()))?;
     }
-    if let Some(Low { free_mib, least_mib }) = low
+    if let Some(LowDisk { free_mib, least_mib }) = low
         && content.len() as u64 > before.as_ref().map_or(0, Metadata::len)
     {
         return Err(format!(
             "{} was not written: the server's disk has {free_mib} MiB left, and under {least_mib} MiB no file can grow. \
              Delete what is not needed, with `rm` in bash, then try again",
-            Named(path)
+            ShownPath(path)
         ));
     }
     // A rename would put a file in the place of the link, or cut one name of several off from the rest: what

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use protocol::SessionId;
-use sandbox::Room;
+use sandbox::DiskRoom;
 use tokio::time::Instant;
 
 /// How long it is remembered what there was: longer than the growth that a jail tells of goes back.
@@ -25,9 +25,9 @@ const SILENT: u32 = 3;
 
 /// What a jail says of itself.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Said {
+pub(super) struct JailSaid {
     /// By how much its files have grown, and for how long that goes back.
-    pub(super) grown: Amount,
+    pub(super) grown: DiskAmount,
     pub(super) since: Duration,
     /// Whether they are so many that it had no time to look at all: they may have grown by any amount.
     pub(super) more: bool,
@@ -37,23 +37,23 @@ pub(super) struct Said {
 
 /// Bytes, and files and folders.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Amount {
+pub(super) struct DiskAmount {
     pub(super) bytes: u64,
     pub(super) entries: u64,
 }
 
 /// What the disk lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lack {
+pub(super) enum DiskLack {
     Bytes,
     Entries,
 }
 
 /// What is to be done about a disk that is nearly full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum DiskVerdict {
     /// This session's files grew most, and what they took explains what is missing: at most so much goes.
-    Grew(SessionId, Amount),
+    Grew(SessionId, DiskAmount),
     /// What is missing went to no file that is seen, and this one hides what it holds: its processes end, and
     /// all its files stay.
     Hides(SessionId),
@@ -63,17 +63,17 @@ pub(super) enum Verdict {
 
 /// What is remembered from one look to the next.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
-    past: VecDeque<(Instant, Amount)>,
+pub(super) struct BlameLedger {
+    past: VecDeque<(Instant, DiskAmount)>,
     /// When somebody else was last found to have taken the room, what there was, and by how much sessions had
     /// grown until then: that is not theirs to answer for.
-    cleared: Option<(Instant, Amount, BTreeMap<SessionId, Amount>)>,
+    cleared: Option<(Instant, DiskAmount, BTreeMap<SessionId, DiskAmount>)>,
     silent: BTreeMap<SessionId, u32>,
 }
 
-impl Ledger {
+impl BlameLedger {
     /// Remembers what there is now.
-    pub(super) fn see(&mut self, now: Instant, room: Room) {
+    pub(super) fn see(&mut self, now: Instant, room: DiskRoom) {
         if let Some((_, was, _)) = &mut self.cleared {
             was.bytes = was.bytes.max(room.bytes);
             was.entries = was.entries.max(room.entries);
@@ -89,7 +89,7 @@ impl Ledger {
 
     /// When no file can be made any more, at the pace of the last moment; `None`: hardly any is made. Files
     /// are made one at a time, so that their pace tells something; room for bytes may be taken at once.
-    pub(super) fn entries_last(&self, now: Instant, room: Room) -> Option<Duration> {
+    pub(super) fn entries_last(&self, now: Instant, room: DiskRoom) -> Option<Duration> {
         let (at, was) = self.past.iter().rev().find(|(at, _)| now - *at >= STEP)?;
         let gone = was.entries.checked_sub(room.entries).filter(|gone| *gone >= GROWN_ENTRIES)?;
         let passed_ms = u64::try_from((now - *at).as_millis()).unwrap_or(u64::MAX);
@@ -100,10 +100,10 @@ impl Ledger {
     pub(super) fn judge(
         &mut self,
         now: Instant,
-        room: Room,
-        lack: Lack,
-        said: &BTreeMap<SessionId, Option<Said>>,
-    ) -> Verdict {
+        room: DiskRoom,
+        lack: DiskLack,
+        said: &BTreeMap<SessionId, Option<JailSaid>>,
+    ) -> DiskVerdict {
         let told = said.iter().filter_map(|(session, said)| Some(self.grown(now, *session, said.as_ref()?)));
         let (grown, others): (Vec<Grown>, Vec<Grown>) = told.partition(|grown| grown.of(lack) >= least(lack));
         self.silent.retain(|session, _| matches!(said.get(session), Some(None)));
@@ -116,20 +116,20 @@ impl Ledger {
         let lost = self.lost(since, room, lack);
         // As long as that is little of what is left, it may be anybody's.
         if lost < least(lack).max(amount(room).get(lack) / JUDGED) {
-            return Verdict::Nobody;
+            return DiskVerdict::Nobody;
         }
         let all = grown.iter().map(|grown| grown.of(lack)).fold(0, u64::saturating_add);
         if let Some(most) = most.filter(|most| all >= lost / 2 || most.more) {
             let amount = if most.more { lost } else { most.of(lack).min(lost) };
-            return Verdict::Grew(most.session, Amount::of(lack, amount));
+            return DiskVerdict::Grew(most.session, DiskAmount::of(lack, amount));
         }
         let grown = said.iter().filter_map(|(session, said)| Some((*session, said.as_ref()?.grown)));
         self.cleared = Some((now, amount(room), grown.collect()));
-        self.hiding(said).map_or(Verdict::Nobody, Verdict::Hides)
+        self.hiding(said).map_or(DiskVerdict::Nobody, DiskVerdict::Hides)
     }
 
     /// What this session has to answer for.
-    fn grown(&self, now: Instant, session: SessionId, said: &Said) -> Grown {
+    fn grown(&self, now: Instant, session: SessionId, said: &JailSaid) -> Grown {
         let since = now.checked_sub(said.since).unwrap_or(now);
         match &self.cleared {
             Some((at, _, before)) if *at > since => {
@@ -141,7 +141,7 @@ impl Ledger {
     }
 
     /// What has gone since then, or in all the time that is remembered and nobody was found in.
-    fn lost(&self, since: Option<Instant>, room: Room, lack: Lack) -> u64 {
+    fn lost(&self, since: Option<Instant>, room: DiskRoom, lack: DiskLack) -> u64 {
         let past = |since: Instant| self.past.iter().rev().find(|(at, _)| *at <= since);
         let before = match (&self.cleared, since) {
             (Some((at, was, _)), Some(since)) if *at >= since => Some(*was),
@@ -153,7 +153,7 @@ impl Ledger {
     }
 
     /// Who hides most; else who is silent again and again.
-    fn hiding(&self, said: &BTreeMap<SessionId, Option<Said>>) -> Option<SessionId> {
+    fn hiding(&self, said: &BTreeMap<SessionId, Option<JailSaid>>) -> Option<SessionId> {
         let hides = said.iter().filter_map(|(session, said)| Some((*session, said.as_ref()?.unseen)));
         let most = hides.filter(|(_, unseen)| *unseen > 0).max_by_key(|(_, unseen)| *unseen);
         let silent = || self.silent.iter().find(|(_, times)| **times >= SILENT).map(|(session, _)| *session);
@@ -165,39 +165,39 @@ impl Ledger {
 #[derive(Debug, Clone, Copy)]
 struct Grown {
     session: SessionId,
-    amount: Amount,
+    amount: DiskAmount,
     since: Instant,
     more: bool,
 }
 
 impl Grown {
-    fn of(&self, lack: Lack) -> u64 {
+    fn of(&self, lack: DiskLack) -> u64 {
         match lack {
-            Lack::Bytes => self.amount.bytes.max(self.amount.entries.saturating_mul(ENTRY_BYTES)),
-            Lack::Entries => self.amount.entries,
+            DiskLack::Bytes => self.amount.bytes.max(self.amount.entries.saturating_mul(ENTRY_BYTES)),
+            DiskLack::Entries => self.amount.entries,
         }
     }
 }
 
-const fn least(lack: Lack) -> u64 {
+const fn least(lack: DiskLack) -> u64 {
     match lack {
-        Lack::Bytes => GROWN_BYTES,
-        Lack::Entries => GROWN_ENTRIES,
+        DiskLack::Bytes => GROWN_BYTES,
+        DiskLack::Entries => GROWN_ENTRIES,
     }
 }
 
-impl Amount {
-    fn of(lack: Lack, much: u64) -> Self {
+impl DiskAmount {
+    fn of(lack: DiskLack, much: u64) -> Self {
         match lack {
-            Lack::Bytes => Self { bytes: much, entries: 0 },
-            Lack::Entries => Self { bytes: 0, entries: much },
+            DiskLack::Bytes => Self { bytes: much, entries: 0 },
+            DiskLack::Entries => Self { bytes: 0, entries: much },
         }
     }
 
-    const fn get(self, lack: Lack) -> u64 {
+    const fn get(self, lack: DiskLack) -> u64 {
         match lack {
-            Lack::Bytes => self.bytes,
-            Lack::Entries => self.entries,
+            DiskLack::Bytes => self.bytes,
+            DiskLack::Entries => self.entries,
         }
     }
 
@@ -209,8 +209,8 @@ impl Amount {
     }
 }
 
-fn amount(room: Room) -> Amount {
-    Amount { bytes: room.bytes, entries: room.entries }
+fn amount(room: DiskRoom) -> DiskAmount {
+    DiskAmount { bytes: room.bytes, entries: room.entries }
 }
 
 #[cfg(test)]
@@ -223,30 +223,30 @@ mod tests {
         SessionId::from_bits(number)
     }
 
-    fn room(mib: u64) -> Room {
-        Room { bytes: mib * MIB, entries: 1_000_000, entries_all: 1_000_000, bytes_all: 10_000 * MIB }
+    fn room(mib: u64) -> DiskRoom {
+        DiskRoom { bytes: mib * MIB, entries: 1_000_000, entries_all: 1_000_000, bytes_all: 10_000 * MIB }
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "said beside jails that are silent")]
-    fn grew(mib: u64, seconds: u64) -> Option<Said> {
-        let grown = Amount { bytes: mib * MIB, entries: 1 };
-        Some(Said { grown, since: Duration::from_secs(seconds), more: false, unseen: 0 })
+    fn grew(mib: u64, seconds: u64) -> Option<JailSaid> {
+        let grown = DiskAmount { bytes: mib * MIB, entries: 1 };
+        Some(JailSaid { grown, since: Duration::from_secs(seconds), more: false, unseen: 0 })
     }
 
-    fn cut(number: u128, mib: u64) -> Verdict {
-        Verdict::Grew(session(number), Amount { bytes: mib * MIB, entries: 0 })
+    fn cut(number: u128, mib: u64) -> DiskVerdict {
+        DiskVerdict::Grew(session(number), DiskAmount { bytes: mib * MIB, entries: 0 })
     }
 
     /// A disk, a second at a time.
     struct Disk {
-        ledger: Ledger,
+        ledger: BlameLedger,
         now: Instant,
     }
 
     impl Disk {
         /// With so much room for a minute.
         fn new(mib: u64) -> Self {
-            let mut disk = Self { ledger: Ledger::default(), now: Instant::now() };
+            let mut disk = Self { ledger: BlameLedger::default(), now: Instant::now() };
             (0..60).for_each(|_| disk.passes(mib));
             disk
         }
@@ -256,10 +256,10 @@ mod tests {
             self.ledger.see(self.now, room(mib));
         }
 
-        fn judge(&mut self, mib: u64, said: &[Option<Said>]) -> Verdict {
+        fn judge(&mut self, mib: u64, said: &[Option<JailSaid>]) -> DiskVerdict {
             self.passes(mib);
             let said = (0..).zip(said).map(|(number, said)| (session(number), *said)).collect();
-            self.ledger.judge(self.now, room(mib), Lack::Bytes, &said)
+            self.ledger.judge(self.now, room(mib), DiskLack::Bytes, &said)
         }
     }
 
@@ -269,7 +269,7 @@ mod tests {
         // Two together, and neither alone.
         assert_eq!(Disk::new(2_000).judge(500, &[grew(700, 10), grew(710, 10)]), cut(1, 710));
         // More than it had time to look for.
-        let more = |said: Option<Said>| said.map(|said| Said { more: true, ..said });
+        let more = |said: Option<JailSaid>| said.map(|said| JailSaid { more: true, ..said });
         assert_eq!(Disk::new(2_000).judge(500, &[more(grew(100, 10)), grew(90, 10)]), cut(0, 1_500));
         // What others have deleted meanwhile is not to be made up for.
         assert_eq!(Disk::new(800).judge(500, &[grew(900, 10)]), cut(0, 300));
@@ -278,40 +278,40 @@ mod tests {
     #[test]
     fn what_another_program_takes_nobody_goes_for() {
         let mut disk = Disk::new(2_000);
-        assert_eq!(disk.judge(400, &[grew(200, 30), grew(5, 30), None]), Verdict::Nobody);
+        assert_eq!(disk.judge(400, &[grew(200, 30), grew(5, 30), None]), DiskVerdict::Nobody);
         // It goes on taking, and they have grown before.
-        assert_eq!(disk.judge(300, &[grew(201, 31), grew(5, 31), grew(0, 1)]), Verdict::Nobody);
+        assert_eq!(disk.judge(300, &[grew(201, 31), grew(5, 31), grew(0, 1)]), DiskVerdict::Nobody);
         // It has stopped, and nobody takes anything.
-        assert_eq!(disk.judge(300, &[grew(201, 32), grew(5, 32), grew(0, 2)]), Verdict::Nobody);
+        assert_eq!(disk.judge(300, &[grew(201, 32), grew(5, 32), grew(0, 2)]), DiskVerdict::Nobody);
         // A little is anybody's.
-        assert_eq!(disk.judge(290, &[grew(212, 33), grew(5, 33), grew(0, 3)]), Verdict::Nobody);
+        assert_eq!(disk.judge(290, &[grew(212, 33), grew(5, 33), grew(0, 3)]), DiskVerdict::Nobody);
         // Now somebody takes more, and only that goes.
         assert_eq!(disk.judge(250, &[grew(212, 34), grew(53, 34), grew(0, 3)]), cut(1, 48));
     }
 
     #[test]
     fn a_disk_that_does_not_shrink_is_nobodys_doing() {
-        assert_eq!(Disk::new(500).judge(500, &[grew(90, 30)]), Verdict::Nobody);
-        assert_eq!(Disk::new(400).judge(500, &[grew(90, 30)]), Verdict::Nobody);
+        assert_eq!(Disk::new(500).judge(500, &[grew(90, 30)]), DiskVerdict::Nobody);
+        assert_eq!(Disk::new(400).judge(500, &[grew(90, 30)]), DiskVerdict::Nobody);
     }
 
     #[test]
     fn what_went_to_no_file_is_looked_for_with_those_who_hide_and_with_the_silent_at_last() {
-        let hides = |unseen| Some(Said { unseen, ..grew(0, 5).unwrap() });
+        let hides = |unseen| Some(JailSaid { unseen, ..grew(0, 5).unwrap() });
         let mut disk = Disk::new(2_000);
-        assert_eq!(disk.judge(500, &[hides(0), hides(1), hides(2)]), Verdict::Hides(session(2)));
+        assert_eq!(disk.judge(500, &[hides(0), hides(1), hides(2)]), DiskVerdict::Hides(session(2)));
         assert_eq!(
             disk.judge(500, &[hides(0), hides(1), hides(2)]),
-            Verdict::Nobody,
+            DiskVerdict::Nobody,
             "nothing goes any more"
         );
         let mut disk = Disk::new(2_000);
         let all = [500, 400, 300].map(|mib| disk.judge(mib, &[hides(0), None]));
-        assert_eq!(all, [Verdict::Nobody, Verdict::Nobody, Verdict::Hides(session(1))]);
+        assert_eq!(all, [DiskVerdict::Nobody, DiskVerdict::Nobody, DiskVerdict::Hides(session(1))]);
         let mut disk = Disk::new(2_000);
-        assert_eq!(disk.judge(500, &[None]), Verdict::Nobody);
-        assert_eq!(disk.judge(400, &[hides(0)]), Verdict::Nobody);
-        assert_eq!(disk.judge(300, &[None]), Verdict::Nobody, "it has answered meanwhile");
+        assert_eq!(disk.judge(500, &[None]), DiskVerdict::Nobody);
+        assert_eq!(disk.judge(400, &[hides(0)]), DiskVerdict::Nobody);
+        assert_eq!(disk.judge(300, &[None]), DiskVerdict::Nobody, "it has answered meanwhile");
     }
 
     #[test]
@@ -319,7 +319,7 @@ mod tests {
         let mut disk = Disk::new(2_000);
         let mut after = |seconds, entries| {
             disk.now += Duration::from_secs(seconds);
-            let room = Room { entries, ..room(2_000) };
+            let room = DiskRoom { entries, ..room(2_000) };
             let last = disk.ledger.entries_last(disk.now, room);
             disk.ledger.see(disk.now, room);
             last
@@ -332,22 +332,25 @@ mod tests {
 
     #[test]
     fn files_count_where_files_are_lacking_and_bytes_where_bytes_are() {
-        let files = |entries| Amount { bytes: 0, entries };
-        let said = |grown| Some(Said { grown, since: Duration::from_secs(5), more: false, unseen: 0 });
-        let judge = |lack, left: Amount, grown: &[Amount]| {
+        let files = |entries| DiskAmount { bytes: 0, entries };
+        let said = |grown| Some(JailSaid { grown, since: Duration::from_secs(5), more: false, unseen: 0 });
+        let judge = |lack, left: DiskAmount, grown: &[DiskAmount]| {
             let mut disk = Disk::new(2_000);
-            let left = Room { bytes: left.bytes, entries: left.entries, ..room(0) };
+            let left = DiskRoom { bytes: left.bytes, entries: left.entries, ..room(0) };
             let said = (0..).zip(grown).map(|(number, grown)| (session(number), said(*grown))).collect();
             disk.ledger.judge(disk.now, left, lack, &said)
         };
         let (few, many) = (files(300), files(900_000));
-        let left = Amount { bytes: 1_900 * MIB, entries: 90_000 };
-        assert_eq!(judge(Lack::Entries, left, &[few, many]), Verdict::Grew(session(1), files(900_000)));
+        let left = DiskAmount { bytes: 1_900 * MIB, entries: 90_000 };
+        assert_eq!(
+            judge(DiskLack::Entries, left, &[few, many]),
+            DiskVerdict::Grew(session(1), files(900_000))
+        );
         // Another program took the bytes; that a session made the only files does not matter.
-        let left = Amount { bytes: 100 * MIB, entries: 999_700 };
-        assert_eq!(judge(Lack::Bytes, left, &[few]), Verdict::Nobody);
+        let left = DiskAmount { bytes: 100 * MIB, entries: 999_700 };
+        assert_eq!(judge(DiskLack::Bytes, left, &[few]), DiskVerdict::Nobody);
         // Folders hold nothing and take room.
-        let left = Amount { bytes: 400 * MIB, entries: 500_000 };
-        assert!(matches!(judge(Lack::Bytes, left, &[files(400_000)]), Verdict::Grew(..)));
+        let left = DiskAmount { bytes: 400 * MIB, entries: 500_000 };
+        assert!(matches!(judge(DiskLack::Bytes, left, &[files(400_000)]), DiskVerdict::Grew(..)));
     }
 }

@@ -3,7 +3,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use protocol::{
-    content::{Block, Source},
+    content::{ContentBlock, MediaSource},
     limits,
 };
 
@@ -16,30 +16,33 @@ const IMAGES: &[&str] = &["image/png", "image/jpeg", "image/gif", "image/webp"];
 const PDF: &str = "application/pdf";
 
 /// Whether our own inside could have said this; `Err`: what it could not have.
-pub(super) fn check(content: &[Block]) -> Result<(), &'static str> {
+pub(super) fn check(content: &[ContentBlock]) -> Result<(), &'static str> {
     if content.len() > limits::CONTENT_BLOCKS {
         return Err("it answered with too many blocks");
     }
-    if content.iter().map(Block::weight).sum::<usize>() > BYTES {
+    if content.iter().map(ContentBlock::weight).sum::<usize>() > BYTES {
         return Err("it answered with too many bytes");
     }
     let mut chars = 0;
     for block in content {
         match block {
-            Block::Text { text } => chars += text.chars().count(),
-            Block::Image { source: Source::Base64 { data, media_type } }
+            ContentBlock::Text { text } => chars += text.chars().count(),
+            ContentBlock::Image { source: MediaSource::Base64 { data, media_type } }
                 if IMAGES.contains(&media_type.as_str()) && data.len() <= limits::PICTURE_BYTES =>
             {
                 encoded(data)?;
             }
-            Block::Document { source: Source::Base64 { data, media_type }, title, context }
+            ContentBlock::Document { source: MediaSource::Base64 { data, media_type }, title, context }
                 if media_type == PDF =>
             {
                 chars +=
                     [title, context].into_iter().flatten().map(|text| text.chars().count()).sum::<usize>();
                 encoded(data)?;
             }
-            Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } | Block::Redacted => {
+            ContentBlock::Image { .. }
+            | ContentBlock::Document { .. }
+            | ContentBlock::SearchResult { .. }
+            | ContentBlock::Redacted => {
                 return Err("it answered with a block that no tool makes");
             }
         }

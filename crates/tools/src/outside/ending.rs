@@ -1,8 +1,8 @@
 //! Why a jail ended, and what its open calls are told.
 
-use protocol::content::Block;
+use protocol::content::ContentBlock;
 
-use crate::Outcome;
+use crate::ToolOutcome;
 
 /// What is lost and what is not, whenever a jail ends under a call.
 const KEPT: &str = "Files are kept; shells, background processes and /tmp are gone. The next call starts a \
@@ -10,7 +10,7 @@ const KEPT: &str = "Files are kept; shells, background processes and /tmp are go
 
 /// Why a jail ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum JailEnding {
     /// No call for a while.
     Idle,
     /// Another session needed its place.
@@ -34,7 +34,7 @@ pub(super) enum Ending {
     NoStart(String),
 }
 
-impl Ending {
+impl JailEnding {
     /// Whether the session has no further jail.
     pub(super) fn is_last(&self) -> bool {
         match self {
@@ -65,7 +65,7 @@ impl Ending {
     }
 
     /// What a call that waited for this jail is answered; `sent`: the jail had been told of it.
-    pub(super) fn outcome(&self, sent: bool) -> Outcome {
+    pub(super) fn outcome(&self, sent: bool) -> ToolOutcome {
         let what = match self {
             Self::Over => return failed("The session is over; nothing more runs in it."),
             Self::NoStart(why) => {
@@ -97,6 +97,6 @@ impl Ending {
 }
 
 /// An outcome that is an error.
-pub(super) fn failed(text: impl Into<String>) -> Outcome {
-    Outcome { content: vec![Block::text(text)], is_error: true }
+pub(super) fn failed(text: impl Into<String>) -> ToolOutcome {
+    ToolOutcome { content: vec![ContentBlock::text(text)], is_error: true }
 }

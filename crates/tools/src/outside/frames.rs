@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{content, ending::Ending};
+use super::{content, ending::JailEnding};
 use crate::wire::{FRAME_BYTES, FromJail, ToJail};
 
 /// Bytes of the largest frame from a jail: 32 MiB of content and what JSON adds.
@@ -28,47 +28,50 @@ const STRUCTURE: usize = 150_000;
 
 /// How many large frames all jails together may have under way, so that they do not fill the memory.
 #[derive(Debug)]
-pub(super) struct Lanes(Semaphore);
+pub(super) struct FrameLanes(Semaphore);
 
-impl Default for Lanes {
+impl Default for FrameLanes {
     fn default() -> Self {
         Self(Semaphore::new(2))
     }
 }
 
 /// The next thing that the jail says, checked.
-pub(super) async fn hear(from: &mut (impl AsyncRead + Unpin), lanes: &Lanes) -> Result<FromJail, Ending> {
-    let length = from.read_u32().await.map_err(|_| Ending::Died)? as usize;
+pub(super) async fn hear(
+    from: &mut (impl AsyncRead + Unpin),
+    lanes: &FrameLanes,
+) -> Result<FromJail, JailEnding> {
+    let length = from.read_u32().await.map_err(|_| JailEnding::Died)? as usize;
     if length == 0 || length > HEARD_BYTES {
-        return Err(Ending::Broken("it sent a frame of a length that there is not"));
+        return Err(JailEnding::Broken("it sent a frame of a length that there is not"));
     }
     if length <= LARGE_BYTES {
         return frame(from, length).await;
     }
-    let _lane = lanes.0.acquire().await.map_err(|_| Ending::Stopping)?;
+    let _lane = lanes.0.acquire().await.map_err(|_| JailEnding::Stopping)?;
     timeout(LARGE, frame(from, length))
         .await
-        .unwrap_or(Err(Ending::Broken("it took too long to send a large frame")))
+        .unwrap_or(Err(JailEnding::Broken("it took too long to send a large frame")))
 }
 
-async fn frame(from: &mut (impl AsyncRead + Unpin), length: usize) -> Result<FromJail, Ending> {
+async fn frame(from: &mut (impl AsyncRead + Unpin), length: usize) -> Result<FromJail, JailEnding> {
     let mut bytes = vec![0; length];
-    from.read_exact(&mut bytes).await.map_err(|_| Ending::Died)?;
+    from.read_exact(&mut bytes).await.map_err(|_| JailEnding::Died)?;
     if length <= BLOCKING_BYTES {
         return read(&bytes);
     }
-    spawn_blocking(move || read(&bytes)).await.unwrap_or(Err(Ending::Broken(UNREADABLE)))
+    spawn_blocking(move || read(&bytes)).await.unwrap_or(Err(JailEnding::Broken(UNREADABLE)))
 }
 
 const UNREADABLE: &str = "it sent a frame that is not of the protocol";
 
-fn read(bytes: &[u8]) -> Result<FromJail, Ending> {
+fn read(bytes: &[u8]) -> Result<FromJail, JailEnding> {
     if bytes.iter().filter(|byte| b",[{".contains(byte)).count() > STRUCTURE {
-        return Err(Ending::Broken("it sent a frame of too many parts"));
+        return Err(JailEnding::Broken("it sent a frame of too many parts"));
     }
-    let said: FromJail = serde_json::from_slice(bytes).map_err(|_| Ending::Broken(UNREADABLE))?;
+    let said: FromJail = serde_json::from_slice(bytes).map_err(|_| JailEnding::Broken(UNREADABLE))?;
     if let FromJail::Done { outcome, .. } = &said {
-        content::check(&outcome.content).map_err(Ending::Broken)?;
+        content::check(&outcome.content).map_err(JailEnding::Broken)?;
     }
     Ok(said)
 }

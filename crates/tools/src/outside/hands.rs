@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use protocol::{SessionId, ThreadId, prompt::Toolbox};
-use sandbox::{Isolation, Layout};
+use sandbox::{Isolation, JailLayout};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ending::{Ending, failed},
-    keep::Keeping,
-    line::{Line, NotTaken, Waiting},
+    ending::{JailEnding, failed},
+    keep::JailTask,
+    line::{CallNotTaken, CallWaiting, JailLink},
     lock::lock,
-    settings::Settings,
-    shop::{Post, Shop},
-    sweep::Sweep,
-    turns::{self, Seat},
+    settings::JailSettings,
+    shop::{JailSlot, Jails},
+    sweep::SessionSweep,
+    turns::{self, CallSeat},
 };
 use crate::{
-    Begin, Call, Hands, Outcome,
+    BeginCall, ToolCall, ToolOutcome, ToolRunner,
     inside::builtins,
-    workplace::{Bounds, Workplace},
+    workplace::{CommandBounds, Workplace},
 };
 
 /// How long `stop` waits for the jails.
@@ -33,20 +33,20 @@ const TOLD: Duration = Duration::from_secs(2);
 
 /// Hands that work in jails on this machine. Clones share them.
 #[derive(Debug, Clone)]
-pub struct LocalHands(Arc<Shop>);
+pub struct LocalToolRunner(Arc<Jails>);
 
 /// Where a call may go.
 enum Place {
-    Line(Arc<Line>),
+    Line(Arc<JailLink>),
     /// Nowhere yet: until this is cancelled.
     Wait(CancellationToken),
-    Refused(Outcome),
+    Refused(ToolOutcome),
 }
 
-impl LocalHands {
+impl LocalToolRunner {
     /// Hands with these settings. Starts nothing and touches no file.
-    pub fn new(settings: Settings) -> Self {
-        Self(Arc::new(Shop::new(settings)))
+    pub fn new(settings: JailSettings) -> Self {
+        Self(Arc::new(Jails::new(settings)))
     }
 
     /// Lets the task that keeps a jail panic, the next one if there is none, so that a test sees what becomes
@@ -57,8 +57,8 @@ impl LocalHands {
     }
 
     /// The sweep of the folders; one at a time.
-    pub fn sweep(&self) -> Sweep {
-        Sweep::new(Arc::clone(&self.0))
+    pub fn sweep(&self) -> SessionSweep {
+        SessionSweep::new(Arc::clone(&self.0))
     }
 
     /// Looks after the disk and the memory, for ever; one at a time. What begins it again after a fault has
@@ -67,7 +67,7 @@ impl LocalHands {
         self.0.watch().await;
     }
 
-    async fn call(&self, call: Call, begin: Begin<'_>) -> Option<Outcome> {
+    async fn call(&self, call: ToolCall, begin: BeginCall<'_>) -> Option<ToolOutcome> {
         if let Some(refused) = refused(&call) {
             return Some(refused);
         }
@@ -90,16 +90,20 @@ impl LocalHands {
 
     /// Takes a place in the session's jail, once there is one. A seat is held until then, so that nobody
     /// comes in between.
-    async fn asked(&self, mut call: Call, seat: &mut Option<Seat>) -> Result<Waiting, Outcome> {
+    async fn asked(
+        &self,
+        mut call: ToolCall,
+        seat: &mut Option<CallSeat>,
+    ) -> Result<CallWaiting, ToolOutcome> {
         loop {
             let wait = match self.place(call.session, seat) {
                 Place::Line(line) => match line.ask(call) {
                     Ok(waiting) => return Ok(waiting),
-                    Err(NotTaken::Closed(back)) => {
+                    Err(CallNotTaken::Closed(back)) => {
                         call = *back;
                         line.gone.clone()
                     }
-                    Err(NotTaken::Refused(outcome)) => return Err(outcome),
+                    Err(CallNotTaken::Refused(outcome)) => return Err(outcome),
                 },
                 Place::Wait(until) => until,
                 Place::Refused(outcome) => return Err(outcome),
@@ -108,19 +112,19 @@ impl LocalHands {
         }
     }
 
-    fn place(&self, session: SessionId, seat: &mut Option<Seat>) -> Place {
+    fn place(&self, session: SessionId, seat: &mut Option<CallSeat>) -> Place {
         let mut posts = lock(&self.0.posts);
         if self.0.stop.is_cancelled() {
-            return Place::Refused(Ending::Stopping.outcome(false));
+            return Place::Refused(JailEnding::Stopping.outcome(false));
         }
         let has = match posts.get(&session) {
-            Some(Post::Jail(line)) => Some(Arc::clone(line)),
-            Some(Post::Removing(_)) => return Place::Refused(Ending::Over.outcome(false)),
+            Some(JailSlot::Jail(line)) => Some(Arc::clone(line)),
+            Some(JailSlot::Removing(_)) => return Place::Refused(JailEnding::Over.outcome(false)),
             None => None,
         };
         let turns = &self.0.turns;
         if turns.is_over(session) {
-            return Place::Refused(Ending::Over.outcome(false));
+            return Place::Refused(JailEnding::Over.outcome(false));
         }
         let look = seat.as_ref().and_then(|_| turns.look(session));
         // Who waits goes first, also before a session that has had its jail for long.
@@ -138,15 +142,15 @@ impl LocalHands {
             }
             return Place::Line(line);
         }
-        let line = Arc::new(Line::new(session, self.0.settings.margin));
-        posts.insert(session, Post::Jail(Arc::clone(&line)));
+        let line = Arc::new(JailLink::new(session, self.0.settings.margin));
+        posts.insert(session, JailSlot::Jail(Arc::clone(&line)));
         self.0.came.notify_one();
-        self.0.tasks.spawn(self.0.mortal(Keeping::new(Arc::clone(&self.0), Arc::clone(&line)).run()));
+        self.0.tasks.spawn(self.0.mortal(JailTask::new(Arc::clone(&self.0), Arc::clone(&line)).run()));
         Place::Line(line)
     }
 
     /// Stands in the line of those who wait, and looks once more from there.
-    fn join(&self, session: SessionId, seat: &mut Option<Seat>) -> Place {
+    fn join(&self, session: SessionId, seat: &mut Option<CallSeat>) -> Place {
         match self.0.turns.join(session) {
             Ok(taken) => {
                 *seat = Some(taken);
@@ -160,11 +164,11 @@ impl LocalHands {
 
     /// Whether one more jail may live; if not, the one that has been idle longest is ended. Whoever is first
     /// among those who wait is woken when a jail is gone, and when one turns idle.
-    fn has_room(&self, posts: &BTreeMap<SessionId, Post>) -> bool {
+    fn has_room(&self, posts: &BTreeMap<SessionId, JailSlot>) -> bool {
         let lines = || {
             posts.values().filter_map(|post| match post {
-                Post::Jail(line) => Some(line),
-                Post::Removing(_) => None,
+                JailSlot::Jail(line) => Some(line),
+                JailSlot::Removing(_) => None,
             })
         };
         if lines().count() < self.0.settings.jails_max {
@@ -174,7 +178,7 @@ impl LocalHands {
             let mut quiet: Vec<_> =
                 lines().filter_map(|line| line.quiet_since().map(|since| (since, line))).collect();
             quiet.sort_by_key(|(since, _)| *since);
-            quiet.into_iter().find(|(_, line)| line.close_if_quiet(Ending::Evicted));
+            quiet.into_iter().find(|(_, line)| line.close_if_quiet(JailEnding::Evicted));
         }
         false
     }
@@ -182,11 +186,11 @@ impl LocalHands {
     async fn close(&self, session: SessionId) {
         self.0.turns.end(session);
         let gone = match lock(&self.0.posts).get(&session) {
-            Some(Post::Jail(line)) => {
-                line.close(Ending::Over);
+            Some(JailSlot::Jail(line)) => {
+                line.close(JailEnding::Over);
                 line.gone.clone()
             }
-            Some(Post::Removing(done)) => done.clone(),
+            Some(JailSlot::Removing(done)) => done.clone(),
             None => return,
         };
         gone.cancelled().await;
@@ -196,8 +200,8 @@ impl LocalHands {
         self.0.stop.cancel();
         for post in lock(&self.0.posts).values() {
             match post {
-                Post::Jail(line) => line.close(Ending::Stopping),
-                Post::Removing(_) => {}
+                JailSlot::Jail(line) => line.close(JailEnding::Stopping),
+                JailSlot::Removing(_) => {}
             }
         }
         self.0.turns.wake_all();
@@ -209,12 +213,12 @@ impl LocalHands {
 }
 
 /// Why the call may not run at all.
-fn refused(call: &Call) -> Option<Outcome> {
+fn refused(call: &ToolCall) -> Option<ToolOutcome> {
     builtins::of(call.tool).is_none().then(|| failed("This tool is not available here; go on without it."))
 }
 
-impl Hands for LocalHands {
-    fn run<'a>(&'a self, call: Call, begin: Begin<'a>) -> BoxFuture<'a, Option<Outcome>> {
+impl ToolRunner for LocalToolRunner {
+    fn run<'a>(&'a self, call: ToolCall, begin: BeginCall<'a>) -> BoxFuture<'a, Option<ToolOutcome>> {
         Box::pin(self.call(call, begin))
     }
 
@@ -224,18 +228,20 @@ impl Hands for LocalHands {
     }
 
     fn toolbox(&self, session: SessionId) -> Arc<Toolbox> {
-        let Settings { isolation, root, limits, .. } = &self.0.settings;
-        let layout = Layout::new(*isolation, &root.join(session.to_string()));
+        let JailSettings { isolation, root, limits, .. } = &self.0.settings;
+        let layout = JailLayout::new(*isolation, &root.join(session.to_string()));
         let made = |bounds| Arc::new(builtins::toolbox(&Workplace::new(&layout, bounds)));
         match isolation {
-            Isolation::Local => Arc::clone(self.0.toolbox.get_or_init(|| made(Some(Bounds::of(limits))))),
+            Isolation::Local => {
+                Arc::clone(self.0.toolbox.get_or_init(|| made(Some(CommandBounds::of(limits)))))
+            }
             Isolation::Off => made(None),
         }
     }
 
     fn leave(&self, session: SessionId, thread: ThreadId) {
         // Without a jail there is no shell.
-        if let Some(Post::Jail(line)) = lock(&self.0.posts).get(&session) {
+        if let Some(JailSlot::Jail(line)) = lock(&self.0.posts).get(&session) {
             line.leave(thread);
         }
     }

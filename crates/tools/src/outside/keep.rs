@@ -5,25 +5,25 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::path::Path;
 use std::sync::Arc;
 
-use protocol::{ThreadId, tool::Builtin};
-use sandbox::{Isolation, Jail, Plan};
+use protocol::{ThreadId, tool::BuiltinName};
+use sandbox::{Isolation, Jail, JailPlan};
 use tokio::net::{
     UnixStream,
     unix::{ReadHalf, WriteHalf},
 };
 
 use super::{
-    ending::{Ending, failed},
+    ending::{JailEnding, failed},
     frames,
-    line::{Line, Message, Told},
+    line::{JailLink, LinkMessage, WatchAnswer},
     lock::lock,
-    losses::{self, Losses},
+    losses::{self, ProcessLosses},
     shells,
-    shop::Shop,
+    shop::Jails,
 };
 use crate::{
-    Call,
-    wire::{FromJail, Low, ToJail},
+    ToolCall,
+    wire::{FromJail, LowDisk, ToJail},
 };
 
 /// Sessions remembered as warned of; beyond it all are forgotten, and warned of once more.
@@ -31,22 +31,22 @@ const WARNED: usize = 1_024;
 
 /// The keeping of one jail. However it ends, the line is closed and the session's next jail may start.
 #[derive(Debug)]
-pub(super) struct Keeping {
-    shop: Arc<Shop>,
-    line: Arc<Line>,
+pub(super) struct JailTask {
+    shop: Arc<Jails>,
+    line: Arc<JailLink>,
 }
 
-impl Drop for Keeping {
+impl Drop for JailTask {
     fn drop(&mut self) {
-        self.line.close(Ending::Died);
+        self.line.close(JailEnding::Died);
         lock(&self.shop.posts).remove(&self.line.session);
         self.line.gone.cancel();
         self.shop.turns.wake_first();
     }
 }
 
-impl Keeping {
-    pub(super) fn new(shop: Arc<Shop>, line: Arc<Line>) -> Self {
+impl JailTask {
+    pub(super) fn new(shop: Arc<Jails>, line: Arc<JailLink>) -> Self {
         Self { shop, line }
     }
 
@@ -65,14 +65,14 @@ impl Keeping {
                 lock(&self.shop.warned).remove(&session);
                 tracing::info!(%session, "a sandbox started");
                 self.line.start(jail.gauge());
-                let losses = Losses::of(session, jail.gauge());
+                let losses = ProcessLosses::of(session, jail.gauge());
                 self.serve(&jail, &losses).await;
                 let lack = self.lack_of_memory(losses).await;
                 let (shop, line) = (Arc::clone(&self.shop), Arc::clone(&self.line));
                 // It cannot fail but by a panic, which is logged where it happens.
                 let _ended = self.shop.tasks.spawn_blocking(move || end(&shop, &line, jail)).await;
-                let ending = self.line.ending().unwrap_or(Ending::Died);
-                if lack && ending == Ending::Died {
+                let ending = self.line.ending().unwrap_or(JailEnding::Died);
+                if lack && ending == JailEnding::Died {
                     tracing::warn!(%session, reason = losses::NO_MEMORY, "a sandbox ended");
                 } else {
                     tracing::info!(%session, reason = ending.reason(), "a sandbox ended");
@@ -100,20 +100,20 @@ impl Keeping {
         if new {
             tracing::warn!(%session, why, "a sandbox could not start; `heddle doctor` says what is missing");
         }
-        self.line.close(Ending::NoStart(why));
+        self.line.close(JailEnding::NoStart(why));
     }
 
     /// Whether the kernel has lately ended processes of the jail for lack of memory. To be asked before its
     /// end, after which nobody knows.
-    async fn lack_of_memory(&self, losses: Losses) -> bool {
+    async fn lack_of_memory(&self, losses: ProcessLosses) -> bool {
         self.shop.tasks.spawn_blocking(move || losses.lack_of_memory()).await.unwrap_or(false)
     }
 
     /// Talks with the jail until the line is closed.
-    async fn serve(&self, jail: &Jail, losses: &Losses) {
+    async fn serve(&self, jail: &Jail, losses: &ProcessLosses) {
         let mut stream = match jail.socket().and_then(asynchronous) {
             Ok(stream) => stream,
-            Err(wrong) => return self.line.close(Ending::NoStart(wrong.to_string())),
+            Err(wrong) => return self.line.close(JailEnding::NoStart(wrong.to_string())),
         };
         let (from, to) = stream.split();
         let ending = tokio::select! {
@@ -125,12 +125,12 @@ impl Keeping {
         self.line.close(ending);
     }
 
-    async fn hear(&self, mut from: ReadHalf<'_>, losses: &Losses) -> Ending {
+    async fn hear(&self, mut from: ReadHalf<'_>, losses: &ProcessLosses) -> JailEnding {
         loop {
             let heard = match frames::hear(&mut from, &self.shop.lanes).await {
                 Ok(FromJail::Done { call, outcome }) => self.line.answer(call, outcome),
-                Ok(FromJail::Weighs { ask, weight }) => self.line.told(ask, Told::Weight(weight)),
-                Ok(FromJail::CutBack { ask, cut }) => self.line.told(ask, Told::Cut(cut)),
+                Ok(FromJail::Weighs { ask, weight }) => self.line.told(ask, WatchAnswer::Weight(weight)),
+                Ok(FromJail::CutBack { ask, cut }) => self.line.told(ask, WatchAnswer::Cut(cut)),
                 Ok(FromJail::Killed { why: _ }) => {
                     let session = self.line.session;
                     tracing::info!(%session, "a session's files take too much: its processes were killed");
@@ -150,15 +150,15 @@ impl Keeping {
         }
     }
 
-    async fn say(&self, mut to: WriteHalf<'_>) -> Ending {
+    async fn say(&self, mut to: WriteHalf<'_>) -> JailEnding {
         let mut shells = BTreeSet::new();
         loop {
             let message = match self.line.next().await {
-                Message::Run(number, call) => self.told(number, call, &mut shells).await,
-                Message::Cancel(call) => ToJail::Cancel { call },
-                Message::Weigh(ask, within_ms) => ToJail::Weigh { ask, within_ms },
-                Message::CutBack(ask, room) => ToJail::CutBack { ask, room },
-                Message::Leave(thread) => ToJail::Leave { thread: thread.to_string() },
+                LinkMessage::Run(number, call) => self.told(number, call, &mut shells).await,
+                LinkMessage::Cancel(call) => ToJail::Cancel { call },
+                LinkMessage::Weigh(ask, within_ms) => ToJail::Weigh { ask, within_ms },
+                LinkMessage::CutBack(ask, room) => ToJail::CutBack { ask, room },
+                LinkMessage::Leave(thread) => ToJail::Leave { thread: thread.to_string() },
             };
             let Some(body) = frames::encode(&message) else {
                 if let ToJail::Run { call, .. } = message {
@@ -169,13 +169,13 @@ impl Keeping {
                 continue;
             };
             if frames::say(&mut to, &body).await.is_err() {
-                return Ending::Died;
+                return JailEnding::Died;
             }
         }
     }
 
-    async fn told(&self, number: u64, call: Call, shells: &mut BTreeSet<ThreadId>) -> ToJail {
-        let first = call.tool == Builtin::Bash && shells.insert(call.thread);
+    async fn told(&self, number: u64, call: ToolCall, shells: &mut BTreeSet<ThreadId>) -> ToJail {
+        let first = call.tool == BuiltinName::Bash && shells.insert(call.thread);
         ToJail::Run {
             call: number,
             thread: call.thread.to_string(),
@@ -188,7 +188,7 @@ impl Keeping {
     }
 
     /// Whether the disk has so little room that nothing may grow. One that cannot be asked says so itself.
-    async fn low(&self) -> Option<Low> {
+    async fn low(&self) -> Option<LowDisk> {
         let shop = Arc::clone(&self.shop);
         let room = self.shop.tasks.spawn_blocking(move || shop.folders.room()).await.ok()?.ok()?;
         self.shop.low(room)
@@ -214,7 +214,7 @@ fn asynchronous(stream: StdStream) -> std::io::Result<UnixStream> {
     UnixStream::from_std(stream)
 }
 
-fn start(shop: &Shop, line: &Line) -> Result<Jail, String> {
+fn start(shop: &Jails, line: &JailLink) -> Result<Jail, String> {
     let settings = &shop.settings;
     let folder = shop
         .folders
@@ -224,12 +224,12 @@ fn start(shop: &Shop, line: &Line) -> Result<Jail, String> {
         Isolation::Local => shop.trees.there(&settings.readonly),
         Isolation::Off => Vec::new(),
     };
-    let plan = Plan { isolation: settings.isolation, folder, readonly, limits: settings.limits.clone() };
+    let plan = JailPlan { isolation: settings.isolation, folder, readonly, limits: settings.limits.clone() };
     sandbox::start(Path::new(&settings.program), &plan, &shop.users).map_err(|fault| fault.to_string())
 }
 
 /// Ends the jail. Its folder was used until now, which the sweep is to know; one that is gone stays gone.
-fn end(shop: &Shop, line: &Line, jail: Jail) {
+fn end(shop: &Jails, line: &JailLink, jail: Jail) {
     jail.end();
     let name = line.session.to_string();
     if shop.settings.root.join(&name).is_dir()

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use protocol::{SessionId, ThreadId};
-use sandbox::Gauge;
+use sandbox::JailGauge;
 use tokio::{
     sync::{Notify, oneshot},
     time::{Instant, timeout},
@@ -16,13 +16,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ending::{Ending, failed},
+    ending::{JailEnding, failed},
     lock::lock,
 };
 use crate::{
-    Begin, Call, Outcome,
+    BeginCall, ToolCall, ToolOutcome,
     inside::{builtins, tool},
-    wire::{Cut, Wanted, Weight},
+    wire::{DiskCut, JailWeight, WantedSpace},
 };
 
 /// Calls that one session may have under way.
@@ -36,13 +36,13 @@ const START: Duration = Duration::from_secs(30);
 
 /// The line to one jail.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct JailLink {
     pub(super) session: SessionId,
     /// How long beyond its bound a call is waited for.
     margin: Duration,
     calls: Mutex<Calls>,
     /// Tells from outside how much memory the jail holds, once it has started.
-    gauge: OnceLock<Gauge>,
+    gauge: OnceLock<JailGauge>,
     /// The jail has started: calls may begin.
     started: CancellationToken,
     /// Something is to be said.
@@ -60,21 +60,21 @@ struct Calls {
     /// The next call's number.
     next: u64,
     open: BTreeMap<u64, Open>,
-    outbox: VecDeque<Message>,
+    outbox: VecDeque<LinkMessage>,
     /// When the last call came or went.
     used: Instant,
     /// When its session's turn began.
     turn: Instant,
     strays: u32,
-    ending: Option<Ending>,
+    ending: Option<JailEnding>,
     /// The watch's question, and who waits for its answer.
-    asked: Option<(u64, oneshot::Sender<Told>)>,
+    asked: Option<(u64, oneshot::Sender<WatchAnswer>)>,
 }
 
 #[derive(Debug)]
 struct Open {
     /// `None`: cancelled, its answer is thrown away.
-    reply: Option<oneshot::Sender<Outcome>>,
+    reply: Option<oneshot::Sender<ToolOutcome>>,
     bound: Duration,
     /// When the jail counts as stuck.
     due: Instant,
@@ -83,9 +83,9 @@ struct Open {
 
 /// Something to say to the jail.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum LinkMessage {
     /// Run this call.
-    Run(u64, Call),
+    Run(u64, ToolCall),
     /// Stop it.
     Cancel(u64),
     /// End this thread's shell.
@@ -93,32 +93,32 @@ pub(super) enum Message {
     /// Say what the jail holds, within so many milliseconds.
     Weigh(u64, u64),
     /// Take back what grew until there is so much room.
-    CutBack(u64, Wanted),
+    CutBack(u64, WantedSpace),
 }
 
 /// What the jail answered to the watch.
 #[derive(Debug)]
-pub(super) enum Told {
-    Weight(Weight),
-    Cut(Cut),
+pub(super) enum WatchAnswer {
+    Weight(JailWeight),
+    Cut(DiskCut),
 }
 
 /// Why a line does not take a call.
 #[derive(Debug)]
-pub(super) enum NotTaken {
+pub(super) enum CallNotTaken {
     /// It is over; the call, to be made on the next.
-    Closed(Box<Call>),
+    Closed(Box<ToolCall>),
     /// It has as many as it may, or there will be no next.
-    Refused(Outcome),
+    Refused(ToolOutcome),
 }
 
 /// What a jail's watch sees.
 enum Sight {
-    Over(Ending),
+    Over(JailEnding),
     QuietUntil(Instant),
 }
 
-impl Line {
+impl JailLink {
     pub(super) fn new(session: SessionId, margin: Duration) -> Self {
         Self {
             session,
@@ -143,17 +143,17 @@ impl Line {
     }
 
     /// Takes a call, which has its place from now on and is said to the jail once it may begin.
-    pub(super) fn ask(self: &Arc<Self>, call: Call) -> Result<Waiting, NotTaken> {
+    pub(super) fn ask(self: &Arc<Self>, call: ToolCall) -> Result<CallWaiting, CallNotTaken> {
         let mut calls = self.lock();
         if let Some(ending) = &calls.ending {
             return Err(if ending.is_last() {
-                NotTaken::Refused(ending.outcome(false))
+                CallNotTaken::Refused(ending.outcome(false))
             } else {
-                NotTaken::Closed(Box::new(call))
+                CallNotTaken::Closed(Box::new(call))
             });
         }
         if calls.open.len() >= OPEN_CALLS {
-            return Err(NotTaken::Refused(failed(CALLS_FULL)));
+            return Err(CallNotTaken::Refused(failed(CALLS_FULL)));
         }
         let (reply, answer) = oneshot::channel();
         let number = calls.next;
@@ -163,21 +163,21 @@ impl Line {
         calls.open.insert(number, Open { reply: Some(reply), bound, due, sent: false });
         drop(calls);
         self.changed.notify_one();
-        Ok(Waiting { line: Arc::clone(self), number, call: Some(call), answer })
+        Ok(CallWaiting { line: Arc::clone(self), number, call: Some(call), answer })
     }
 
     /// Has a call said to the jail; of one that was answered meanwhile nothing is.
-    fn begin(&self, number: u64, call: Call) {
+    fn begin(&self, number: u64, call: ToolCall) {
         let mut calls = self.lock();
         if calls.open.contains_key(&number) {
-            calls.outbox.push_back(Message::Run(number, call));
+            calls.outbox.push_back(LinkMessage::Run(number, call));
         }
         drop(calls);
         self.to_say.notify_one();
     }
 
     /// What is to be said next, once there is something.
-    pub(super) async fn next(&self) -> Message {
+    pub(super) async fn next(&self) -> LinkMessage {
         loop {
             if let Some(message) = self.take() {
                 return message;
@@ -186,10 +186,10 @@ impl Line {
         }
     }
 
-    fn take(&self) -> Option<Message> {
+    fn take(&self) -> Option<LinkMessage> {
         let mut calls = self.lock();
         let message = calls.outbox.pop_front()?;
-        if let Message::Run(number, _) = message
+        if let LinkMessage::Run(number, _) = message
             && let Some(open) = calls.open.get_mut(&number)
         {
             open.sent = true;
@@ -201,7 +201,7 @@ impl Line {
 
     /// The jail's answer to a call. One that nobody waits for is thrown away; `Err`: there are too many of
     /// these.
-    pub(super) fn answer(&self, number: u64, outcome: Outcome) -> Result<(), Ending> {
+    pub(super) fn answer(&self, number: u64, outcome: ToolOutcome) -> Result<(), JailEnding> {
         let mut calls = self.lock();
         // A number that was not sent yet is a guess of the jail's.
         if !calls.open.get(&number).is_some_and(|open| open.sent) {
@@ -220,35 +220,35 @@ impl Line {
     }
 
     /// The jail started, and this weighs it.
-    pub(super) fn start(&self, gauge: Gauge) {
+    pub(super) fn start(&self, gauge: JailGauge) {
         // A line has one jail.
         let _set = self.gauge.set(gauge);
         self.started.cancel();
     }
 
-    pub(super) fn gauge(&self) -> Option<Gauge> {
+    pub(super) fn gauge(&self) -> Option<JailGauge> {
         self.gauge.get().cloned()
     }
 
     /// What the jail says it holds; nothing from one that ends first or does not answer in time.
-    pub(super) async fn weigh(&self, within: Duration) -> Option<Weight> {
+    pub(super) async fn weigh(&self, within: Duration) -> Option<JailWeight> {
         let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        match timeout(within, self.question(|ask| Message::Weigh(ask, within_ms))).await.ok()?? {
-            Told::Weight(weight) => Some(weight),
-            Told::Cut(_) => None,
+        match timeout(within, self.question(|ask| LinkMessage::Weigh(ask, within_ms))).await.ok()?? {
+            WatchAnswer::Weight(weight) => Some(weight),
+            WatchAnswer::Cut(_) => None,
         }
     }
 
     /// Has it end its processes and take back what grew.
-    pub(super) async fn cut_back(&self, room: Wanted) -> Option<Cut> {
-        match self.question(|ask| Message::CutBack(ask, room)).await? {
-            Told::Cut(cut) => Some(cut),
-            Told::Weight(_) => None,
+    pub(super) async fn cut_back(&self, room: WantedSpace) -> Option<DiskCut> {
+        match self.question(|ask| LinkMessage::CutBack(ask, room)).await? {
+            WatchAnswer::Cut(cut) => Some(cut),
+            WatchAnswer::Weight(_) => None,
         }
     }
 
     /// Asks the jail; one question at a time, before whatever else is to be said.
-    async fn question(&self, message: impl FnOnce(u64) -> Message) -> Option<Told> {
+    async fn question(&self, message: impl FnOnce(u64) -> LinkMessage) -> Option<WatchAnswer> {
         let (reply, answer) = oneshot::channel();
         {
             let mut calls = self.lock();
@@ -258,7 +258,9 @@ impl Line {
             let ask = calls.next;
             calls.next += 1;
             // One that was not asked yet is answered by nobody any more.
-            calls.outbox.retain(|waiting| !matches!(waiting, Message::Weigh(..) | Message::CutBack(..)));
+            calls
+                .outbox
+                .retain(|waiting| !matches!(waiting, LinkMessage::Weigh(..) | LinkMessage::CutBack(..)));
             calls.outbox.push_front(message(ask));
             calls.asked = Some((ask, reply));
         }
@@ -267,7 +269,7 @@ impl Line {
     }
 
     /// The jail's answer to the watch. One that nobody waits for any more is thrown away.
-    pub(super) fn told(&self, ask: u64, told: Told) -> Result<(), Ending> {
+    pub(super) fn told(&self, ask: u64, told: WatchAnswer) -> Result<(), JailEnding> {
         let asked = self.lock().asked.take_if(|(open, _)| *open == ask);
         let Some((_, reply)) = asked else { return self.stray() };
         // The watch may have stopped waiting this very moment.
@@ -276,10 +278,10 @@ impl Line {
     }
 
     /// Counts what the jail said without being asked.
-    pub(super) fn stray(&self) -> Result<(), Ending> {
+    pub(super) fn stray(&self) -> Result<(), JailEnding> {
         let mut calls = self.lock();
         calls.strays += 1;
-        if calls.strays > STRAYS { Err(Ending::Broken("it talks without being asked")) } else { Ok(()) }
+        if calls.strays > STRAYS { Err(JailEnding::Broken("it talks without being asked")) } else { Ok(()) }
     }
 
     fn cancel(&self, number: u64) {
@@ -288,10 +290,10 @@ impl Line {
         if open.sent {
             open.reply = None;
             open.due = Instant::now() + self.margin;
-            calls.outbox.push_back(Message::Cancel(number));
+            calls.outbox.push_back(LinkMessage::Cancel(number));
         } else {
             calls.open.remove(&number);
-            calls.outbox.retain(|message| !matches!(message, Message::Run(other, _) if *other == number));
+            calls.outbox.retain(|message| !matches!(message, LinkMessage::Run(other, _) if *other == number));
         }
         calls.used = Instant::now();
         drop(calls);
@@ -303,20 +305,20 @@ impl Line {
     pub(super) fn leave(&self, thread: ThreadId) {
         let mut calls = self.lock();
         if calls.ending.is_none() {
-            calls.outbox.push_back(Message::Leave(thread));
+            calls.outbox.push_back(LinkMessage::Leave(thread));
         }
         drop(calls);
         self.to_say.notify_one();
     }
 
     /// Takes no more calls and answers those that wait. The first reason holds.
-    pub(super) fn close(&self, ending: Ending) {
+    pub(super) fn close(&self, ending: JailEnding) {
         self.lock().close(ending);
         self.closed.cancel();
     }
 
     /// Closes it if no call is under way.
-    pub(super) fn close_if_quiet(&self, ending: Ending) -> bool {
+    pub(super) fn close_if_quiet(&self, ending: JailEnding) -> bool {
         let mut calls = self.lock();
         if calls.next == 0 || !calls.open.is_empty() || calls.ending.is_some() {
             return false;
@@ -344,7 +346,7 @@ impl Line {
     }
 
     /// Why it is closed.
-    pub(super) fn ending(&self) -> Option<Ending> {
+    pub(super) fn ending(&self) -> Option<JailEnding> {
         self.lock().ending.clone()
     }
 
@@ -371,15 +373,15 @@ impl Line {
         let mut calls = self.lock();
         let now = Instant::now();
         if let Some(due) = calls.open.values().map(|open| open.due).min() {
-            return if due <= now { Sight::Over(Ending::Stuck) } else { Sight::QuietUntil(due) };
+            return if due <= now { Sight::Over(JailEnding::Stuck) } else { Sight::QuietUntil(due) };
         }
         let until = calls.used + idle;
         if until > now {
             return Sight::QuietUntil(until);
         }
         // Under the same lock, so that no call slips in between.
-        calls.close(Ending::Idle);
-        Sight::Over(Ending::Idle)
+        calls.close(JailEnding::Idle);
+        Sight::Over(JailEnding::Idle)
     }
 
     fn lock(&self) -> MutexGuard<'_, Calls> {
@@ -388,7 +390,7 @@ impl Line {
 }
 
 impl Calls {
-    fn close(&mut self, ending: Ending) {
+    fn close(&mut self, ending: JailEnding) {
         let ending = self.ending.get_or_insert(ending);
         for (_, open) in std::mem::take(&mut self.open) {
             if let Some(reply) = open.reply {
@@ -403,17 +405,17 @@ impl Calls {
 
 /// Waits for the answer to one call. Dropping it cancels the call.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    line: Arc<Line>,
+pub(super) struct CallWaiting {
+    line: Arc<JailLink>,
     number: u64,
     /// Until it begins.
-    call: Option<Call>,
-    answer: oneshot::Receiver<Outcome>,
+    call: Option<ToolCall>,
+    answer: oneshot::Receiver<ToolOutcome>,
 }
 
-impl Waiting {
+impl CallWaiting {
     /// Lets the call begin, if it may, and waits for what comes of it; `None`: it may not.
-    pub(super) async fn outcome(mut self, begin: Begin<'_>) -> Option<Outcome> {
+    pub(super) async fn outcome(mut self, begin: BeginCall<'_>) -> Option<ToolOutcome> {
         let started = self.line.started.clone();
         let begun = async {
             started.cancelled().await;
@@ -422,30 +424,32 @@ impl Waiting {
         // The sender lives in the line, which answers before it lets go.
         tokio::select! {
             biased;
-            answer = &mut self.answer => return Some(answer.unwrap_or_else(|_| Ending::Died.outcome(false))),
+            answer = &mut self.answer => {
+                return Some(answer.unwrap_or_else(|_| JailEnding::Died.outcome(false)));
+            }
             may = begun => if !may { return None },
         }
         if let Some(call) = self.call.take() {
             self.line.begin(self.number, call);
         }
-        Some((&mut self.answer).await.unwrap_or_else(|_| Ending::Died.outcome(true)))
+        Some((&mut self.answer).await.unwrap_or_else(|_| JailEnding::Died.outcome(true)))
     }
 }
 
-impl Drop for Waiting {
+impl Drop for CallWaiting {
     fn drop(&mut self) {
         self.line.cancel(self.number);
     }
 }
 
 /// What the tool itself promises to keep to.
-fn bound(call: &Call) -> Duration {
+fn bound(call: &ToolCall) -> Duration {
     builtins::of(call.tool).map_or(tool::BOUND, |known| (known.bound)(&call.input))
 }
 
 #[cfg(test)]
 mod tests {
-    use protocol::{EventId, Object, ThreadId, tool::Builtin};
+    use protocol::{EventId, Object, ThreadId, tool::BuiltinName};
     use serde_json::json;
     use tokio::time::advance;
 
@@ -454,13 +458,13 @@ mod tests {
     const IDLE: Duration = Duration::from_mins(10);
     const MARGIN: Duration = Duration::from_secs(15);
 
-    fn line() -> Arc<Line> {
-        Arc::new(Line::new(SessionId::from_bits(1), MARGIN))
+    fn line() -> Arc<JailLink> {
+        Arc::new(JailLink::new(SessionId::from_bits(1), MARGIN))
     }
 
-    fn call(tool: Builtin, timeout_ms: Option<u64>) -> Call {
+    fn call(tool: BuiltinName, timeout_ms: Option<u64>) -> ToolCall {
         let input = timeout_ms.map(|ms| ("timeout_ms".to_owned(), json!(ms)));
-        Call {
+        ToolCall {
             session: SessionId::from_bits(1),
             thread: ThreadId::from_bits(1),
             event: EventId::from_bits(1),
@@ -470,17 +474,17 @@ mod tests {
     }
 
     /// Takes a call that begins at once.
-    fn begun(line: &Arc<Line>, call: Call) -> Waiting {
+    fn begun(line: &Arc<JailLink>, call: ToolCall) -> CallWaiting {
         let mut waiting = line.ask(call).unwrap();
         line.begin(waiting.number, waiting.call.take().unwrap());
         waiting
     }
 
-    async fn outcome(waiting: Waiting) -> Outcome {
+    async fn outcome(waiting: CallWaiting) -> ToolOutcome {
         waiting.outcome(Box::pin(std::future::pending())).await.unwrap()
     }
 
-    async fn closed_after(line: &Line) -> Duration {
+    async fn closed_after(line: &JailLink) -> Duration {
         let before = Instant::now();
         line.watch(IDLE, || {}).await;
         assert!(line.closed.is_cancelled());
@@ -496,78 +500,79 @@ mod tests {
     async fn a_quiet_line_closes_when_it_has_been_idle_and_a_call_begins_that_anew() {
         let line = line();
         advance(Duration::from_secs(599)).await;
-        let waiting = begun(&line, call(Builtin::Read, None));
-        assert!(matches!(line.next().await, Message::Run(0, _)));
+        let waiting = begun(&line, call(BuiltinName::Read, None));
+        assert!(matches!(line.next().await, LinkMessage::Run(0, _)));
         advance(Duration::from_secs(30)).await;
         line.answer(0, failed("x")).unwrap();
         assert_eq!(outcome(waiting).await, failed("x"));
         about(closed_after(&line).await, IDLE);
-        assert_eq!(line.ending(), Some(Ending::Idle));
-        assert!(matches!(line.ask(call(Builtin::Read, None)), Err(NotTaken::Closed(_))));
+        assert_eq!(line.ending(), Some(JailEnding::Idle));
+        assert!(matches!(line.ask(call(BuiltinName::Read, None)), Err(CallNotTaken::Closed(_))));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_is_waited_for_as_long_as_its_tool_may_take_and_a_margin() {
         for (tool, timeout_ms, bound) in [
-            (Builtin::Bash, None, 120),
-            (Builtin::Bash, Some(600_000), 600),
-            (Builtin::Bash, Some(u64::MAX), 600),
-            (Builtin::Bash, Some(1_000), 1),
-            (Builtin::Grep, Some(1_000), 60),
+            (BuiltinName::Bash, None, 120),
+            (BuiltinName::Bash, Some(600_000), 600),
+            (BuiltinName::Bash, Some(u64::MAX), 600),
+            (BuiltinName::Bash, Some(1_000), 1),
+            (BuiltinName::Grep, Some(1_000), 60),
         ] {
             let line = line();
             let waiting = begun(&line, call(tool, timeout_ms));
-            assert!(matches!(line.next().await, Message::Run(0, _)));
+            assert!(matches!(line.next().await, LinkMessage::Run(0, _)));
             about(closed_after(&line).await, Duration::from_secs(bound) + MARGIN);
-            assert_eq!(outcome(waiting).await, Ending::Stuck.outcome(true));
+            assert_eq!(outcome(waiting).await, JailEnding::Stuck.outcome(true));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_is_never_sent_is_answered_too() {
         let line = line();
-        let waiting = line.ask(call(Builtin::Read, None)).unwrap();
+        let waiting = line.ask(call(BuiltinName::Read, None)).unwrap();
         about(closed_after(&line).await, START + tool::BOUND + MARGIN);
-        assert_eq!(outcome(waiting).await, Ending::Stuck.outcome(false));
+        assert_eq!(outcome(waiting).await, JailEnding::Stuck.outcome(false));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_dropped_call_is_unsaid_if_it_was_not_sent_and_else_cancelled_and_waited_for() {
         let line = line();
-        drop(begun(&line, call(Builtin::Bash, None)));
+        drop(begun(&line, call(BuiltinName::Bash, None)));
         assert!(line.take().is_none());
 
-        let waiting = begun(&line, call(Builtin::Bash, None));
-        assert!(matches!(line.next().await, Message::Run(1, _)));
+        let waiting = begun(&line, call(BuiltinName::Bash, None));
+        assert!(matches!(line.next().await, LinkMessage::Run(1, _)));
         drop(waiting);
-        assert!(matches!(line.take(), Some(Message::Cancel(1))));
-        assert!(!line.close_if_quiet(Ending::Evicted), "its processes may still run");
+        assert!(matches!(line.take(), Some(LinkMessage::Cancel(1))));
+        assert!(!line.close_if_quiet(JailEnding::Evicted), "its processes may still run");
         about(closed_after(&line).await, MARGIN);
-        assert_eq!(line.ending(), Some(Ending::Stuck));
+        assert_eq!(line.ending(), Some(JailEnding::Stuck));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_is_said_only_once_it_may_begin_and_one_that_may_not_gives_its_place_back() {
         let line = line();
-        let refused = line.ask(call(Builtin::Bash, None)).unwrap();
+        let refused = line.ask(call(BuiltinName::Bash, None)).unwrap();
         assert!(line.take().is_none() && line.quiet_since().is_none(), "it has its place and waits");
         line.started.cancel();
         assert_eq!(refused.outcome(Box::pin(async { false })).await, None);
         assert!(line.take().is_none() && line.quiet_since().is_some());
 
-        let ended = line.ask(call(Builtin::Bash, None)).unwrap();
-        line.close(Ending::Died);
+        let ended = line.ask(call(BuiltinName::Bash, None)).unwrap();
+        line.close(JailEnding::Died);
         let asked = Box::pin(async { panic!("a jail that is gone begins nothing") });
-        assert_eq!(ended.outcome(asked).await, Some(Ending::Died.outcome(false)));
+        assert_eq!(ended.outcome(asked).await, Some(JailEnding::Died.outcome(false)));
         assert!(line.take().is_none());
     }
 
     #[tokio::test]
     async fn a_line_takes_so_many_calls_and_no_more() {
         let line = line();
-        let calls: Vec<_> = (0..OPEN_CALLS).map(|_| line.ask(call(Builtin::Read, None)).unwrap()).collect();
-        assert!(matches!(line.ask(call(Builtin::Read, None)), Err(NotTaken::Refused(_))));
+        let calls: Vec<_> =
+            (0..OPEN_CALLS).map(|_| line.ask(call(BuiltinName::Read, None)).unwrap()).collect();
+        assert!(matches!(line.ask(call(BuiltinName::Read, None)), Err(CallNotTaken::Refused(_))));
         drop(calls);
-        assert!(line.ask(call(Builtin::Read, None)).is_ok());
+        assert!(line.ask(call(BuiltinName::Read, None)).is_ok());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use protocol::SessionId;
-use sandbox::{Gauge, Kills};
+use sandbox::{JailGauge, MemoryKills};
 use tokio::time::Instant;
 
 use super::lock::lock;
@@ -19,21 +19,21 @@ const AGAIN: Duration = Duration::from_mins(1);
 
 /// The processes that one jail has lost. Clones share what was told.
 #[derive(Debug, Clone)]
-pub(super) struct Losses {
+pub(super) struct ProcessLosses {
     session: SessionId,
-    gauge: Gauge,
+    gauge: JailGauge,
     seen: Arc<Mutex<Seen>>,
 }
 
 #[derive(Debug)]
 struct Seen {
-    kills: Kills,
+    kills: MemoryKills,
     told: Option<Instant>,
 }
 
-impl Losses {
+impl ProcessLosses {
     /// None yet.
-    pub(super) fn of(session: SessionId, gauge: Gauge) -> Self {
+    pub(super) fn of(session: SessionId, gauge: JailGauge) -> Self {
         let seen = Seen { kills: gauge.kills(), told: None };
         Self { session, gauge, seen: Arc::new(Mutex::new(seen)) }
     }

@@ -18,4 +18,4 @@ mod turns;
 mod unused;
 mod watch;
 
-pub use self::{hands::LocalHands, settings::Settings, sweep::Sweep, unused::Clocks};
+pub use self::{hands::LocalToolRunner, settings::JailSettings, sweep::SessionSweep, unused::PairedClocks};

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use protocol::limits;
-use sandbox::{Isolation, Limits, Wanted};
+use sandbox::{Isolation, JailLimits, WantedUsers};
 
 /// How the sandboxes are.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct JailSettings {
     /// Where their folders are: one a session, named by its id.
     pub root: PathBuf,
     /// The program that `jail` is asked of; normally [`sandbox::program`].
@@ -18,9 +18,9 @@ pub struct Settings {
     /// Further trees that they see, read-only; those that are not there are left out.
     pub readonly: Vec<PathBuf>,
     /// What each may use.
-    pub limits: Limits,
+    pub limits: JailLimits,
     /// Which users they run as.
-    pub users: Wanted,
+    pub users: WantedUsers,
     /// After how long without a call a jail is ended; its files are kept.
     pub idle: Duration,
     /// Days after which the files of a session that does not use them are removed.
@@ -36,7 +36,7 @@ pub struct Settings {
     pub margin: Duration,
 }
 
-impl Settings {
+impl JailSettings {
     /// What docs/rules.md 10 says, for folders in `root` and jails of `program`.
     pub fn new(root: PathBuf, program: PathBuf) -> Self {
         Self {
@@ -44,8 +44,8 @@ impl Settings {
             program,
             isolation: Isolation::Local,
             readonly: Vec::new(),
-            limits: Limits::default(),
-            users: Wanted::DEFAULT,
+            limits: JailLimits::default(),
+            users: WantedUsers::DEFAULT,
             idle: Duration::from_mins(10),
             keep_days: 30,
             jails_max: limits::SANDBOXES,

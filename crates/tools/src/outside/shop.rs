@@ -5,26 +5,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use protocol::{SessionId, prompt::Toolbox};
-use sandbox::{Folders, Room, Users};
+use sandbox::{DiskRoom, JailUsers, SessionFolders};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{frames::Lanes, line::Line, settings::Settings, trees::Trees, turns::Turns};
-use crate::wire::Low;
+use super::{
+    frames::FrameLanes, line::JailLink, settings::JailSettings, trees::MissingTrees, turns::CallTurns,
+};
+use crate::wire::LowDisk;
 
 /// See the file.
 #[derive(Debug)]
-pub(super) struct Shop {
-    pub(super) settings: Settings,
-    pub(super) users: Users,
-    pub(super) folders: Folders,
-    pub(super) posts: Mutex<BTreeMap<SessionId, Post>>,
+pub(super) struct Jails {
+    pub(super) settings: JailSettings,
+    pub(super) users: JailUsers,
+    pub(super) folders: SessionFolders,
+    pub(super) posts: Mutex<BTreeMap<SessionId, JailSlot>>,
     /// Locked within `posts`, never around it.
-    pub(super) turns: Arc<Turns>,
+    pub(super) turns: Arc<CallTurns>,
     /// Sessions whose jail did not start, and whose owner was told.
     pub(super) warned: Mutex<BTreeSet<SessionId>>,
-    pub(super) trees: Trees,
-    pub(super) lanes: Lanes,
+    pub(super) trees: MissingTrees,
+    pub(super) lanes: FrameLanes,
     /// Wakes the watch: a jail came.
     pub(super) came: Notify,
     /// What models are told where every session has a jail, once somebody asked.
@@ -38,27 +40,27 @@ pub(super) struct Shop {
 
 /// What there is of a session.
 #[derive(Debug, Clone)]
-pub(super) enum Post {
+pub(super) enum JailSlot {
     /// A jail: starting, alive or ending.
-    Jail(Arc<Line>),
+    Jail(Arc<JailLink>),
     /// Its files are being removed; cancelled when they are.
     Removing(CancellationToken),
 }
 
-impl Shop {
+impl Jails {
     /// One without sessions. Starts nothing and touches no file.
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: JailSettings) -> Self {
         let jails = u32::try_from(settings.jails_max).unwrap_or(u32::MAX);
-        let users = Users::new(settings.program.clone(), settings.users, jails);
+        let users = JailUsers::new(settings.program.clone(), settings.users, jails);
         Self {
-            folders: Folders::new(settings.root.clone(), users.clone()),
+            folders: SessionFolders::new(settings.root.clone(), users.clone()),
             users,
             settings,
             posts: Mutex::default(),
             turns: Arc::default(),
             warned: Mutex::default(),
-            trees: Trees::default(),
-            lanes: Lanes::default(),
+            trees: MissingTrees::default(),
+            lanes: FrameLanes::default(),
             came: Notify::new(),
             toolbox: OnceLock::new(),
             tasks: TaskTracker::new(),
@@ -69,11 +71,11 @@ impl Shop {
     }
 
     /// What is low on the disk, for a call that begins; `None`: nothing.
-    pub(super) fn low(&self, room: Room) -> Option<Low> {
+    pub(super) fn low(&self, room: DiskRoom) -> Option<LowDisk> {
         let least = self.settings.limits.free_bytes;
         // On a disk without room for files there is none for bytes either.
         let free = if room.entries < room.entries_least() { 0 } else { room.bytes };
-        (free < least).then_some(Low { free_mib: free >> 20, least_mib: least >> 20 })
+        (free < least).then_some(LowDisk { free_mib: free >> 20, least_mib: least >> 20 })
     }
 
     /// `keeping`, which a test may let panic.

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use protocol::{SessionId, Stamp};
+use protocol::{SessionId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ending::Ending,
+    ending::JailEnding,
     lock::lock,
-    shop::{Post, Shop},
-    unused::{Clocks, Unused, Verdict},
+    shop::{JailSlot, Jails},
+    unused::{PairedClocks, UnusedSessions, UnusedVerdict},
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -19,7 +19,7 @@ const NAMED: usize = 5;
 
 /// The removal of one session's files. However it ends, the session's place is free again.
 struct Removal {
-    shop: Arc<Shop>,
+    shop: Arc<Jails>,
     session: SessionId,
     done: CancellationToken,
 }
@@ -35,15 +35,15 @@ impl Drop for Removal {
 
 /// Removes what is left of sessions that are gone, and of sandboxes that were not used for long.
 #[derive(Debug)]
-pub struct Sweep {
-    shop: Arc<Shop>,
+pub struct SessionSweep {
+    shop: Arc<Jails>,
     /// Read at the first run.
-    unused: Option<Unused>,
+    unused: Option<UnusedSessions>,
 }
 
-impl Sweep {
+impl SessionSweep {
     /// One that has not run yet.
-    pub(super) fn new(shop: Arc<Shop>) -> Self {
+    pub(super) fn new(shop: Arc<Jails>) -> Self {
         Self { shop, unused: None }
     }
 
@@ -51,7 +51,7 @@ impl Sweep {
     /// `keep_days` and were found so for a whole day. A sandbox of a session that exists is left alone, and
     /// so is what does not look like a session's folder. To be called at start and hourly; `exists` says true
     /// when in doubt.
-    pub async fn run<E, F>(&mut self, now: Clocks, exists: E)
+    pub async fn run<E, F>(&mut self, now: PairedClocks, exists: E)
     where
         E: Fn(SessionId) -> F + Send + Sync,
         F: Future<Output = bool> + Send,
@@ -61,7 +61,7 @@ impl Sweep {
         let listed = shop.tasks.spawn_blocking({
             let shop = Arc::clone(&shop);
             move || {
-                let unused = before.unwrap_or_else(|| Unused::read(&shop.settings.root));
+                let unused = before.unwrap_or_else(|| UnusedSessions::read(&shop.settings.root));
                 (shop.folders.list(), unused)
             }
         });
@@ -85,8 +85,8 @@ impl Sweep {
     async fn sweep<E, F>(
         &self,
         listed: Vec<(String, SystemTime)>,
-        unused: &mut Unused,
-        now: Clocks,
+        unused: &mut UnusedSessions,
+        now: PairedClocks,
         exists: E,
     ) where
         E: Fn(SessionId) -> F + Send + Sync,
@@ -109,9 +109,9 @@ impl Sweep {
                 continue;
             }
             match sweep.judge(session) {
-                Verdict::New => new.push(session.to_string()),
-                Verdict::Wait => {}
-                Verdict::Remove => {
+                UnusedVerdict::New => new.push(session.to_string()),
+                UnusedVerdict::Wait => {}
+                UnusedVerdict::Remove => {
                     if let Ok(removal) = self.shop.claim(session) {
                         tracing::info!(%session, "the files of a sandbox that was long unused are removed");
                         self.shop.erase(removal).await;
@@ -130,7 +130,7 @@ impl Sweep {
     }
 }
 
-impl Shop {
+impl Jails {
     /// Ends the session's jail, if one lives, and removes its files. Goes on when the future is dropped.
     pub(super) async fn discard(self: &Arc<Self>, session: SessionId) {
         let shop = Arc::clone(self);
@@ -139,11 +139,11 @@ impl Shop {
             loop {
                 match shop.claim(session) {
                     Ok(removal) => return shop.erase(removal).await,
-                    Err(Post::Jail(line)) => {
-                        line.close(Ending::Over);
+                    Err(JailSlot::Jail(line)) => {
+                        line.close(JailEnding::Over);
                         line.gone.cancelled().await;
                     }
-                    Err(Post::Removing(done)) => return done.cancelled().await,
+                    Err(JailSlot::Removing(done)) => return done.cancelled().await,
                 }
             }
         });
@@ -152,13 +152,13 @@ impl Shop {
     }
 
     /// The right to remove the session's files; `Err`: what stands in the way.
-    fn claim(self: &Arc<Self>, session: SessionId) -> Result<Removal, Post> {
+    fn claim(self: &Arc<Self>, session: SessionId) -> Result<Removal, JailSlot> {
         let mut posts = lock(&self.posts);
         if let Some(post) = posts.get(&session) {
             return Err(post.clone());
         }
         let done = CancellationToken::new();
-        posts.insert(session, Post::Removing(done.clone()));
+        posts.insert(session, JailSlot::Removing(done.clone()));
         Ok(Removal { shop: Arc::clone(self), session, done })
     }
 
@@ -179,7 +179,7 @@ fn session(name: &str) -> Option<SessionId> {
     name.parse().ok().filter(|session: &SessionId| session.to_string() == name)
 }
 
-fn since(now: Stamp, used: SystemTime) -> Duration {
+fn since(now: Timestamp, used: SystemTime) -> Duration {
     let now = Duration::from_micros(u64::try_from(now.micros()).unwrap_or_default());
     now.saturating_sub(used.duration_since(UNIX_EPOCH).unwrap_or_default())
 }

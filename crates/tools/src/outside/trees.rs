@@ -9,9 +9,9 @@ use super::lock::lock;
 
 /// Which trees were missing when the last sandbox started.
 #[derive(Debug, Default)]
-pub(super) struct Trees(Mutex<BTreeSet<PathBuf>>);
+pub(super) struct MissingTrees(Mutex<BTreeSet<PathBuf>>);
 
-impl Trees {
+impl MissingTrees {
     /// Those that are there; blocks. One that goes or comes back is told in the log, once.
     pub(super) fn there(&self, trees: &[PathBuf]) -> Vec<PathBuf> {
         // Of what cannot be looked at the start says what is wrong.

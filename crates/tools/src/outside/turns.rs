@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use protocol::{SessionId, content::Block};
+use protocol::{SessionId, content::ContentBlock};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -12,11 +12,11 @@ use super::{
     line::{CALLS_FULL, OPEN_CALLS},
     lock::lock,
 };
-use crate::Outcome;
+use crate::ToolOutcome;
 
 /// Who waits, the first in front.
 #[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<VecDeque<Turn>>);
+pub(super) struct CallTurns(Mutex<VecDeque<Turn>>);
 
 #[derive(Debug)]
 struct Turn {
@@ -31,12 +31,12 @@ struct Turn {
 
 /// One call's part in its session's turn. Dropping it gives it up.
 #[derive(Debug)]
-pub(super) struct Seat {
-    turns: Arc<Turns>,
+pub(super) struct CallSeat {
+    turns: Arc<CallTurns>,
     session: SessionId,
 }
 
-impl Drop for Seat {
+impl Drop for CallSeat {
     fn drop(&mut self) {
         let mut turns = lock(&self.turns.0);
         let Some(at) = turns.iter().position(|turn| turn.session == self.session) else { return };
@@ -45,13 +45,13 @@ impl Drop for Seat {
         if turn.calls == 0 {
             turns.remove(at);
             if at == 0 {
-                Turns::look_again(&mut turns);
+                CallTurns::look_again(&mut turns);
             }
         }
     }
 }
 
-impl Turns {
+impl CallTurns {
     pub(super) fn is_empty(&self) -> bool {
         lock(&self.0).is_empty()
     }
@@ -77,7 +77,7 @@ impl Turns {
     }
 
     /// Takes a seat in the session's turn, at the end if it has none.
-    pub(super) fn join(self: &Arc<Self>, session: SessionId) -> Result<Seat, Outcome> {
+    pub(super) fn join(self: &Arc<Self>, session: SessionId) -> Result<CallSeat, ToolOutcome> {
         let mut turns = lock(&self.0);
         if let Some(turn) = turns.iter_mut().find(|turn| turn.session == session) {
             if turn.calls >= OPEN_CALLS {
@@ -87,7 +87,7 @@ impl Turns {
         } else {
             turns.push_back(Turn { session, calls: 1, look: CancellationToken::new(), over: false });
         }
-        Ok(Seat { turns: Arc::clone(self), session })
+        Ok(CallSeat { turns: Arc::clone(self), session })
     }
 
     /// A jail is gone or idle: the first may have its place.
@@ -119,16 +119,16 @@ impl Turns {
 }
 
 /// What a call came to that had to wait.
-pub(super) fn told(mut outcome: Outcome, waited: Duration) -> Outcome {
+pub(super) fn told(mut outcome: ToolOutcome, waited: Duration) -> ToolOutcome {
     let seconds = waited.as_secs();
     let note =
         format!("[this call waited {seconds} s until a sandbox was free: the server runs as many as it may]");
-    outcome.content.insert(0, Block::text(note));
+    outcome.content.insert(0, ContentBlock::text(note));
     outcome
 }
 
 /// What a call comes to whose session's turn did not come.
-pub(super) fn in_vain(waited: Duration, jails: usize, ahead: usize) -> Outcome {
+pub(super) fn in_vain(waited: Duration, jails: usize, ahead: usize) -> ToolOutcome {
     let (seconds, others) = (waited.as_secs(), if ahead == 1 { "session is" } else { "sessions are" });
     failed(format!(
         "Nothing ran: in {seconds} s none of the {jails} sandboxes that this server may run at once was free for this \

@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use protocol::{SessionId, Stamp};
+use protocol::{SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The file, beside the sessions' folders.
@@ -26,38 +26,38 @@ const REMEMBERED: usize = 10_000;
 
 /// Two clocks, read together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Clocks {
+pub struct PairedClocks {
     /// The clock on the wall, which is set by people and by other clocks.
-    pub wall: Stamp,
+    pub wall: Timestamp,
     /// One that nobody sets and that goes on while the machine sleeps; from any beginning.
     pub steady: Duration,
 }
 
 /// What is remembered of the sweeps so far.
 #[derive(Debug, Default)]
-pub(super) struct Unused {
+pub(super) struct UnusedSessions {
     /// The last sweep of this process.
-    last: Option<Clocks>,
+    last: Option<PairedClocks>,
     kept: Kept,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
-    swept_at: Option<Stamp>,
+    swept_at: Option<Timestamp>,
     /// By session, for how many seconds it has been found unused too long.
     seconds: BTreeMap<String, u64>,
 }
 
 /// What becomes of files that are too old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum UnusedVerdict {
     /// They are seen to be so for the first time.
     New,
     Wait,
     Remove,
 }
 
-impl Unused {
+impl UnusedSessions {
     /// What the file in `root` remembers; one that cannot be read remembers nothing.
     pub(super) fn read(root: &Path) -> Self {
         let kept = match fs::read(root.join(FILE)) {
@@ -74,7 +74,7 @@ impl Unused {
     }
 
     /// Begins a sweep.
-    pub(super) fn sweep(&mut self, now: Clocks) -> Sweeping<'_> {
+    pub(super) fn sweep(&mut self, now: PairedClocks) -> UnusedSweep<'_> {
         let ran = self.last.map_or(Duration::ZERO, |last| now.steady.saturating_sub(last.steady));
         let moved = match (self.last, self.kept.swept_at) {
             (Some(last), _) => wall_since(last.wall, now.wall).abs_diff(ran.as_micros().cast_signed()),
@@ -94,7 +94,7 @@ impl Unused {
         let before = if moved > DRIFT { BTreeMap::new() } else { before };
         self.last = Some(now);
         self.kept.swept_at = Some(now.wall);
-        Sweeping { unused: self, before, ran }
+        UnusedSweep { unused: self, before, ran }
     }
 
     /// Writes the file, if there is anything to remember or to forget.
@@ -115,33 +115,36 @@ impl Unused {
 
 /// One sweep: what is not asked about in it is forgotten.
 #[derive(Debug)]
-pub(super) struct Sweeping<'a> {
-    unused: &'a mut Unused,
+pub(super) struct UnusedSweep<'a> {
+    unused: &'a mut UnusedSessions,
     before: BTreeMap<String, u64>,
     ran: Duration,
 }
 
-impl Sweeping<'_> {
+impl UnusedSweep<'_> {
     /// What becomes of this session's files, which are too old by the wall's clock.
-    pub(super) fn judge(&mut self, session: SessionId) -> Verdict {
+    pub(super) fn judge(&mut self, session: SessionId) -> UnusedVerdict {
         let session = session.to_string();
         let (seconds, verdict) = match self.before.get(&session) {
-            None => (0, Verdict::New),
+            None => (0, UnusedVerdict::New),
             Some(before) => {
                 let seconds = before.saturating_add(self.ran.as_secs());
-                (seconds, if seconds >= NOTICE.as_secs() { Verdict::Remove } else { Verdict::Wait })
+                (
+                    seconds,
+                    if seconds >= NOTICE.as_secs() { UnusedVerdict::Remove } else { UnusedVerdict::Wait },
+                )
             }
         };
         let seen = &mut self.unused.kept.seconds;
         if seen.len() >= REMEMBERED {
-            return Verdict::Wait;
+            return UnusedVerdict::Wait;
         }
         seen.insert(session, seconds);
         verdict
     }
 }
 
-fn wall_since(then: Stamp, now: Stamp) -> i128 {
+fn wall_since(then: Timestamp, now: Timestamp) -> i128 {
     i128::from(now.micros()) - i128::from(then.micros())
 }
 
@@ -153,82 +156,83 @@ mod tests {
     const HOUR: u64 = 3_600;
 
     /// The clocks this many hours after some beginning, with the wall's set forward by `ahead` hours.
-    fn at(hours: u64, ahead: i64) -> Clocks {
-        let wall = Stamp::from_micros((hours as i64 + ahead) * 3_600_000_000 + 1_700_000_000_000_000);
-        Clocks { wall, steady: Duration::from_secs(hours * HOUR) }
+    fn at(hours: u64, ahead: i64) -> PairedClocks {
+        let wall = Timestamp::from_micros((hours as i64 + ahead) * 3_600_000_000 + 1_700_000_000_000_000);
+        PairedClocks { wall, steady: Duration::from_secs(hours * HOUR) }
     }
 
-    fn swept(unused: &mut Unused, now: Clocks) -> Verdict {
+    fn swept(unused: &mut UnusedSessions, now: PairedClocks) -> UnusedVerdict {
         unused.sweep(now).judge(ONE)
     }
 
     /// A restart in which the steady clock begins at nothing.
-    fn again(unused: &Unused, root: &Path) -> Unused {
+    fn again(unused: &UnusedSessions, root: &Path) -> UnusedSessions {
         unused.write(root).unwrap();
-        Unused::read(root)
+        UnusedSessions::read(root)
     }
 
     #[test]
     fn files_are_removed_after_a_day_of_being_found_too_old() {
-        let mut unused = Unused::default();
-        assert_eq!(swept(&mut unused, at(0, 0)), Verdict::New);
+        let mut unused = UnusedSessions::default();
+        assert_eq!(swept(&mut unused, at(0, 0)), UnusedVerdict::New);
         for hour in 1..24 {
-            assert_eq!(swept(&mut unused, at(hour, 0)), Verdict::Wait, "hour {hour}");
+            assert_eq!(swept(&mut unused, at(hour, 0)), UnusedVerdict::Wait, "hour {hour}");
         }
-        assert_eq!(swept(&mut unused, at(24, 0)), Verdict::Remove);
+        assert_eq!(swept(&mut unused, at(24, 0)), UnusedVerdict::Remove);
     }
 
     #[test]
     fn a_clock_that_moves_begins_the_day_anew_either_way() {
         for ahead in [24 * 40, -24 * 40, 1, -1] {
-            let mut unused = Unused::default();
+            let mut unused = UnusedSessions::default();
             for hour in 0..24 {
                 swept(&mut unused, at(hour, 0));
             }
-            assert_eq!(swept(&mut unused, at(24, ahead)), Verdict::New, "{ahead}");
+            assert_eq!(swept(&mut unused, at(24, ahead)), UnusedVerdict::New, "{ahead}");
             for hour in 25..48 {
-                assert_eq!(swept(&mut unused, at(hour, ahead)), Verdict::Wait);
+                assert_eq!(swept(&mut unused, at(hour, ahead)), UnusedVerdict::Wait);
             }
-            assert_eq!(swept(&mut unused, at(48, ahead)), Verdict::Remove);
+            assert_eq!(swept(&mut unused, at(48, ahead)), UnusedVerdict::Remove);
         }
     }
 
     #[test]
     fn what_was_used_again_or_is_gone_begins_anew() {
-        let mut unused = Unused::default();
+        let mut unused = UnusedSessions::default();
         for hour in 0..24 {
             swept(&mut unused, at(hour, 0));
         }
         drop(unused.sweep(at(24, 0)));
-        assert_eq!(swept(&mut unused, at(25, 0)), Verdict::New);
+        assert_eq!(swept(&mut unused, at(25, 0)), UnusedVerdict::New);
     }
 
     #[test]
     fn a_server_that_is_started_every_day_remembers_and_one_with_a_wrong_clock_waits() {
         let root = tempfile::tempdir().unwrap();
-        let mut unused = Unused::read(root.path());
-        assert_eq!(swept(&mut unused, at(0, 0)), Verdict::New);
-        assert_eq!(swept(&mut unused, at(13, 0)), Verdict::Wait);
+        let mut unused = UnusedSessions::read(root.path());
+        assert_eq!(swept(&mut unused, at(0, 0)), UnusedVerdict::New);
+        assert_eq!(swept(&mut unused, at(13, 0)), UnusedVerdict::Wait);
         // Two hours without a server; of them it is not known that it ran.
         let mut unused = again(&unused, root.path());
-        let after = |hours: u64| Clocks { steady: Duration::from_secs(hours * HOUR), ..at(15 + hours, 0) };
-        assert_eq!(swept(&mut unused, after(0)), Verdict::Wait);
-        assert_eq!(swept(&mut unused, after(10)), Verdict::Wait);
-        assert_eq!(swept(&mut unused, after(11)), Verdict::Remove);
+        let after =
+            |hours: u64| PairedClocks { steady: Duration::from_secs(hours * HOUR), ..at(15 + hours, 0) };
+        assert_eq!(swept(&mut unused, after(0)), UnusedVerdict::Wait);
+        assert_eq!(swept(&mut unused, after(10)), UnusedVerdict::Wait);
+        assert_eq!(swept(&mut unused, after(11)), UnusedVerdict::Remove);
         // A start with a clock 40 days ahead, and the next one with a right one.
-        let mut unused = Unused::default();
-        assert_eq!(swept(&mut unused, at(0, 24 * 40)), Verdict::New);
-        assert_eq!(swept(&mut unused, at(20, 24 * 40)), Verdict::Wait);
+        let mut unused = UnusedSessions::default();
+        assert_eq!(swept(&mut unused, at(0, 24 * 40)), UnusedVerdict::New);
+        assert_eq!(swept(&mut unused, at(20, 24 * 40)), UnusedVerdict::Wait);
         let mut unused = again(&unused, root.path());
-        assert_eq!(swept(&mut unused, at(21, 0)), Verdict::New);
+        assert_eq!(swept(&mut unused, at(21, 0)), UnusedVerdict::New);
     }
 
     #[test]
     fn a_file_that_cannot_be_read_remembers_nothing_and_none_is_left_when_nothing_is_old() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join(FILE), "{").unwrap();
-        let mut unused = Unused::read(root.path());
-        assert_eq!(swept(&mut unused, at(0, 0)), Verdict::New);
+        let mut unused = UnusedSessions::read(root.path());
+        assert_eq!(swept(&mut unused, at(0, 0)), UnusedVerdict::New);
         unused.write(root.path()).unwrap();
         drop(unused.sweep(at(1, 0)));
         unused.write(root.path()).unwrap();
@@ -237,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_has_a_bound() {
-        let mut unused = Unused::default();
+        let mut unused = UnusedSessions::default();
         let mut sweep = unused.sweep(at(0, 0));
         for session in 0..=REMEMBERED as u128 {
             sweep.judge(SessionId::from_bits(session));

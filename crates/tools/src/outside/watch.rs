@@ -10,17 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sandbox::{Memory, Room};
+use sandbox::{DiskRoom, MachineMemory};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    blame::{Amount, Lack, Ledger, Said, Verdict},
-    ending::Ending,
-    line::Line,
+    blame::{BlameLedger, DiskAmount, DiskLack, DiskVerdict, JailSaid},
+    ending::JailEnding,
+    line::JailLink,
     lock::lock,
-    shop::{Post, Shop},
+    shop::{JailSlot, Jails},
 };
-use crate::wire::{Wanted, Weight};
+use crate::wire::{JailWeight, WantedSpace};
 
 /// Between two looks, and where there is little left.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -48,15 +48,15 @@ const HELD_BYTES: u64 = 64 * 1024 * 1024;
 /// What there is.
 #[derive(Debug, Clone, Copy)]
 struct Sight {
-    room: Option<Room>,
-    memory: Option<Memory>,
+    room: Option<DiskRoom>,
+    memory: Option<MachineMemory>,
 }
 
-impl Shop {
-    /// See `LocalHands::watch`.
+impl Jails {
+    /// See `LocalToolRunner::watch`.
     pub(super) async fn watch(self: &Arc<Self>) {
         let (mut pause, mut low) = (Duration::ZERO, false);
-        let mut ledger = Ledger::default();
+        let mut ledger = BlameLedger::default();
         loop {
             tokio::select! {
                 // Whoever stops the hands ends this, too.
@@ -88,7 +88,7 @@ impl Shop {
     }
 
     /// Says once when the disk comes to have less than is to stay free, and once when it has more again.
-    fn tell_of(&self, room: Room, low: &mut bool) {
+    fn tell_of(&self, room: DiskRoom, low: &mut bool) {
         let least = self.settings.limits.free_bytes;
         let least_mib = least >> 20;
         if let Some(now) = self.low(room).filter(|_| !*low) {
@@ -111,16 +111,16 @@ impl Shop {
     }
 
     /// What is so little that somebody may have to be stopped.
-    fn lack(&self, room: Room, ledger: &Ledger) -> Option<Lack> {
+    fn lack(&self, room: DiskRoom, ledger: &BlameLedger) -> Option<DiskLack> {
         if room.bytes < self.settings.limits.free_bytes / 2 {
-            return Some(Lack::Bytes);
+            return Some(DiskLack::Bytes);
         }
         let soon = || ledger.entries_last(Instant::now(), room).is_some_and(|last| last < SOON);
         let lack = room.entries < room.entries_least() / 2 || (has_few_entries(room) && soon());
-        lack.then_some(Lack::Entries)
+        lack.then_some(DiskLack::Entries)
     }
 
-    fn memory_least(&self, memory: Memory) -> u64 {
+    fn memory_least(&self, memory: MachineMemory) -> u64 {
         self.settings.limits.memory_least(memory.total_bytes)
     }
 
@@ -132,23 +132,23 @@ impl Shop {
         disk || memory
     }
 
-    fn lines(&self) -> Vec<Arc<Line>> {
+    fn lines(&self) -> Vec<Arc<JailLink>> {
         let posts = lock(&self.posts);
         let lines = posts.values().filter_map(|post| match post {
-            Post::Jail(line) => Some(Arc::clone(line)),
-            Post::Removing(_) => None,
+            JailSlot::Jail(line) => Some(Arc::clone(line)),
+            JailSlot::Removing(_) => None,
         });
         lines.filter(|line| !line.closed.is_cancelled()).collect()
     }
 
     /// What every jail says it holds; nothing from those that do not answer in time.
-    async fn weigh(&self, within: Duration) -> Vec<(Arc<Line>, Option<Weight>)> {
+    async fn weigh(&self, within: Duration) -> Vec<(Arc<JailLink>, Option<JailWeight>)> {
         let lines = self.lines();
         let weights = join_all(lines.iter().map(|line| line.weigh(within))).await;
         lines.into_iter().zip(weights).collect()
     }
 
-    async fn cut_back(self: &Arc<Self>, lack: Lack, ledger: &mut Ledger) {
+    async fn cut_back(self: &Arc<Self>, lack: DiskLack, ledger: &mut BlameLedger) {
         let weights = self.weigh(GROWING).await;
         // Looked at once more, so that nobody grew after it by what is not missing yet.
         let Ok(Sight { room: Some(room), .. }) = self.tasks.spawn_blocking(self.looking()).await else {
@@ -157,12 +157,12 @@ impl Shop {
         let all = weights.iter().map(|(line, weight)| (line.session, weight.map(said))).collect();
         let verdict = ledger.judge(Instant::now(), room, lack, &all);
         let (session, most) = match verdict {
-            Verdict::Grew(session, most) => (session, most),
-            Verdict::Hides(session) => (session, Amount::default()),
-            Verdict::Nobody => return,
+            DiskVerdict::Grew(session, most) => (session, most),
+            DiskVerdict::Hides(session) => (session, DiskAmount::default()),
+            DiskVerdict::Nobody => return,
         };
         let Some((line, _)) = weights.into_iter().find(|(line, _)| line.session == session) else { return };
-        let wanted = Wanted {
+        let wanted = WantedSpace {
             bytes: self.settings.limits.free_bytes,
             entries: room.entries_least(),
             bytes_most: most.bytes,
@@ -177,7 +177,7 @@ impl Shop {
             Ok(None) => {}
             Err(_late) => {
                 tracing::warn!(%session, "the disk is nearly full: the sandbox that took the room did not answer and is ended");
-                line.close(Ending::Stuck);
+                line.close(JailEnding::Stuck);
                 gone(&line).await;
             }
         }
@@ -190,7 +190,7 @@ impl Shop {
             .map(|(line, weight)| (line.gauge(), weight.map_or(0, |weight| weight.memory_bytes)))
             .collect();
         let weighed = self.tasks.spawn_blocking(move || {
-            let weigh = |(gauge, said): (Option<sandbox::Gauge>, u64)| {
+            let weigh = |(gauge, said): (Option<sandbox::JailGauge>, u64)| {
                 // A jail that has no time to answer, or hides something, is seen from outside.
                 said.max(gauge.map_or(0, |gauge| gauge.memory_bytes()))
             };
@@ -203,23 +203,23 @@ impl Shop {
         let Some(((line, _), bytes)) = heaviest else { return };
         let (session, mib) = (line.session, bytes >> 20);
         tracing::warn!(%session, mib, "memory runs short: the sandbox that holds most of it is ended");
-        line.close(Ending::Memory { mib });
+        line.close(JailEnding::Memory { mib });
         gone(line).await;
     }
 }
 
-fn has_few_entries(room: Room) -> bool {
+fn has_few_entries(room: DiskRoom) -> bool {
     room.entries / LITTLE < room.entries_least()
 }
 
-async fn gone(line: &Line) {
+async fn gone(line: &JailLink) {
     // Whether in time or not, the next look sees what there is.
     let _in_time = timeout(GOING, line.gone.cancelled()).await;
 }
 
-fn said(weight: Weight) -> Said {
-    Said {
-        grown: Amount { bytes: weight.grown_bytes, entries: weight.grown_entries },
+fn said(weight: JailWeight) -> JailSaid {
+    JailSaid {
+        grown: DiskAmount { bytes: weight.grown_bytes, entries: weight.grown_entries },
         since: Duration::from_millis(weight.grown_for_ms),
         more: weight.grown_more,
         unseen: weight.unseen,

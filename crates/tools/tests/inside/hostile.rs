@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use sandbox::{Isolation, Limits};
+use sandbox::{Isolation, JailLimits};
 use serde_json::json;
 
 use crate::support::{APART, FINDS_ALL, Jail, everywhere, everywhere_with, good, now};
@@ -162,7 +162,7 @@ fn nothing_outlives_the_jail() {
 #[test]
 fn a_fork_bomb_ends_with_its_command_and_reading_goes_on_meanwhile() {
     // Only where the bomb is bounded: a limit of its own user namespace.
-    everywhere_with(Limits { processes: 40, ..Limits::default() }, |jail| {
+    everywhere_with(JailLimits { processes: 40, ..JailLimits::default() }, |jail| {
         if jail.isolation == Isolation::Off {
             return;
         }
@@ -180,7 +180,7 @@ fn a_fork_bomb_ends_with_its_command_and_reading_goes_on_meanwhile() {
 
 #[test]
 fn a_disk_that_fills_ends_every_process_and_can_be_cleared_then() {
-    everywhere_with(Limits { disk_bytes: 8 << 20, ..Limits::default() }, |jail| {
+    everywhere_with(JailLimits { disk_bytes: 8 << 20, ..JailLimits::default() }, |jail| {
         let fill = "n=0; while :; do head -c 1000000 /dev/zero > f$n; n=$((n+1)); sleep 0.2; done";
         let idle = jail.send_as("idle", "bash", json!({"command": "x=1"}), false);
         assert_eq!(jail.answer(idle), good("(no output)"));
@@ -216,7 +216,7 @@ fn what_leaves_its_group_outlives_the_jail_where_there_is_no_linux() {
 #[cfg(all(target_os = "linux", not(heddle_portable)))]
 #[test]
 fn deleted_files_that_are_still_open_count_too() {
-    everywhere_with(Limits { disk_bytes: 8 << 20, ..Limits::default() }, |jail| {
+    everywhere_with(JailLimits { disk_bytes: 8 << 20, ..JailLimits::default() }, |jail| {
         let fill = "exec 9>f; rm f; while :; do head -c 1000000 /dev/zero >&9; sleep 0.2; done";
         let answer = jail.bash(fill);
         let why = "[the files of this session may take 8 MiB and take ";

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sandbox::{Folders, Isolation, Layout, Limits, Plan, Users, Wanted};
+use sandbox::{Isolation, JailLayout, JailLimits, JailPlan, JailUsers, SessionFolders, WantedUsers};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -55,7 +55,7 @@ pub(crate) fn bad(text: &str) -> Answer {
 pub(crate) struct Jail {
     pub(crate) isolation: Isolation,
     pub(crate) folder: PathBuf,
-    pub(crate) layout: Layout,
+    pub(crate) layout: JailLayout,
     pub(crate) killed: Vec<String>,
     told: Vec<Value>,
     socket: UnixStream,
@@ -67,11 +67,11 @@ pub(crate) struct Jail {
 
 /// Runs the test without isolation, and in a real jail where this host can make one.
 pub(crate) fn everywhere(test: fn(&mut Jail)) {
-    everywhere_with(Limits::default(), test);
+    everywhere_with(JailLimits::default(), test);
 }
 
 /// The same with other limits.
-pub(crate) fn everywhere_with(limits: Limits, test: fn(&mut Jail)) {
+pub(crate) fn everywhere_with(limits: JailLimits, test: fn(&mut Jail)) {
     test(&mut Jail::start(Isolation::Off, limits.clone()));
     if sandbox::probe(&users(), &[]).ok() {
         test(&mut Jail::start(Isolation::Local, limits));
@@ -83,7 +83,7 @@ fn program() -> &'static Path {
 }
 
 impl Jail {
-    pub(crate) fn start(isolation: Isolation, limits: Limits) -> Self {
+    pub(crate) fn start(isolation: Isolation, limits: JailLimits) -> Self {
         Self::of(program(), isolation, limits)
     }
 
@@ -94,14 +94,14 @@ impl Jail {
         let script = format!("#!/bin/sh\ntrap '' INT QUIT HUP\nexec '{}' \"$@\"\n", program().display());
         fs::write(&path, script).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        Self::of(&path, Isolation::Off, Limits::default())
+        Self::of(&path, Isolation::Off, JailLimits::default())
     }
 
-    fn of(program: &Path, isolation: Isolation, limits: Limits) -> Self {
+    fn of(program: &Path, isolation: Isolation, limits: JailLimits) -> Self {
         let temp = tempfile::tempdir().unwrap();
-        let folder = Folders::new(temp.path().join("sandboxes"), users()).make("session").unwrap();
-        let layout = Layout::new(isolation, &folder);
-        let plan = Plan { isolation, folder: folder.clone(), readonly: Vec::new(), limits };
+        let folder = SessionFolders::new(temp.path().join("sandboxes"), users()).make("session").unwrap();
+        let layout = JailLayout::new(isolation, &folder);
+        let plan = JailPlan { isolation, folder: folder.clone(), readonly: Vec::new(), limits };
         let jail = sandbox::start(program, &plan, &users()).expect("a jail");
         let socket = jail.socket().unwrap();
         // So that a test that waits for nothing ends.
@@ -243,7 +243,7 @@ impl Drop for Jail {
             jail.end();
         }
         // Also what a test has shut.
-        let removed = Folders::new(self.temp.path().join("sandboxes"), users()).remove("session");
+        let removed = SessionFolders::new(self.temp.path().join("sandboxes"), users()).remove("session");
         if !std::thread::panicking() {
             removed.expect("whatever is in it");
         }
@@ -264,7 +264,7 @@ impl Jail {
 }
 
 /// Tests that are not root look into what jails wrote, so their jails are nobody else.
-fn users() -> Users {
-    let wanted = if rustix::process::geteuid().is_root() { Wanted::DEFAULT } else { Wanted::Own };
-    Users::new(env!("CARGO_BIN_EXE_tools-jail-of-the-tests").into(), wanted, 64)
+fn users() -> JailUsers {
+    let wanted = if rustix::process::geteuid().is_root() { WantedUsers::DEFAULT } else { WantedUsers::Own };
+    JailUsers::new(env!("CARGO_BIN_EXE_tools-jail-of-the-tests").into(), wanted, 64)
 }

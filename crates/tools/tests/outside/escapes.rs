@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use protocol::tool::Builtin;
+use protocol::tool::BuiltinName;
 use sandbox::Isolation;
 use serde_json::json;
 
@@ -32,11 +32,11 @@ const PATTERN: &str = "the-[c]ontent-of-the-host";
 /// Every tool on `path`, which must give and change nothing of the host's.
 async fn every_tool(world: &World, path: &str) {
     let tools = [
-        (Builtin::Read, json!({"file_path": path})),
-        (Builtin::Edit, json!({"file_path": path, "old_string": "-of-the-", "new_string": "changed"})),
-        (Builtin::Grep, json!({"pattern": PATTERN, "path": path})),
-        (Builtin::Glob, json!({"pattern": "secret*", "path": path})),
-        (Builtin::Bash, json!({"command": format!("cat '{path}'; grep -r '{PATTERN}' '{path}'")})),
+        (BuiltinName::Read, json!({"file_path": path})),
+        (BuiltinName::Edit, json!({"file_path": path, "old_string": "-of-the-", "new_string": "changed"})),
+        (BuiltinName::Grep, json!({"pattern": PATTERN, "path": path})),
+        (BuiltinName::Glob, json!({"pattern": "secret*", "path": path})),
+        (BuiltinName::Bash, json!({"command": format!("cat '{path}'; grep -r '{PATTERN}' '{path}'")})),
     ];
     for (tool, input) in tools {
         let said = text(&within(60, world.tool(ONE, tool, input)).await);
@@ -62,7 +62,7 @@ async fn a_path_of_the_host_leads_nowhere() {
     every_tool(&world, world.data.path().to_str().unwrap()).await;
     every_tool(&world, &format!("../../../..{secret}")).await;
     // Made inside, if at all: the host's stays as it is.
-    world.tool(ONE, Builtin::Write, json!({"file_path": secret, "content": "changed"})).await;
+    world.tool(ONE, BuiltinName::Write, json!({"file_path": secret, "content": "changed"})).await;
     unchanged(&world);
 }
 
@@ -84,11 +84,12 @@ async fn links_do_not_lead_out_of_the_jail() {
     {
         every_tool(&world, path).await;
         // What it makes, if anything, is the jail's own.
-        world.tool(ONE, Builtin::Write, json!({"file_path": path, "content": "changed"})).await;
+        world.tool(ONE, BuiltinName::Write, json!({"file_path": path, "content": "changed"})).await;
         unchanged(&world);
     }
     // A walk of all there is.
-    let found = within(60, world.tool(ONE, Builtin::Grep, json!({"pattern": PATTERN, "path": "/mnt"}))).await;
+    let found =
+        within(60, world.tool(ONE, BuiltinName::Grep, json!({"pattern": PATTERN, "path": "/mnt"}))).await;
     assert!(!text(&found).contains(SECRET), "{found:?}");
 }
 
@@ -101,21 +102,21 @@ async fn links_that_were_planted_from_outside_lead_nowhere_either() {
     for path in ["file", "dir", "dir/secret", "."] {
         every_tool(&world, path).await;
     }
-    world.tool(ONE, Builtin::Write, json!({"file_path": "file", "content": "changed"})).await;
+    world.tool(ONE, BuiltinName::Write, json!({"file_path": "file", "content": "changed"})).await;
     unchanged(&world);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_sessions_workspace_is_out_of_every_tools_reach() {
     let world = world();
-    let wrote = world.tool(TWO, Builtin::Write, json!({"file_path": "secret", "content": SECRET})).await;
+    let wrote = world.tool(TWO, BuiltinName::Write, json!({"file_path": "secret", "content": SECRET})).await;
     assert!(!wrote.is_error, "{wrote:?}");
     let theirs = world.folder(TWO).join("workspace");
     assert_eq!(std::fs::read_to_string(theirs.join("secret")).unwrap(), SECRET);
     for path in [theirs.as_path(), &theirs.join("secret"), &world.root(), Path::new("/mnt/session")] {
         every_tool(&world, path.to_str().unwrap()).await;
     }
-    let theirs_now = world.tool(TWO, Builtin::Read, json!({"file_path": "secret"})).await;
+    let theirs_now = world.tool(TWO, BuiltinName::Read, json!({"file_path": "secret"})).await;
     assert_eq!(text(&theirs_now), SECRET);
 }
 
@@ -124,7 +125,7 @@ async fn the_servers_process_is_out_of_every_tools_reach() {
     let world = world();
     let server = std::process::id();
     let found =
-        world.tool(ONE, Builtin::Bash, json!({"command": format!("ls -d /proc/{server}/root")})).await;
+        world.tool(ONE, BuiltinName::Bash, json!({"command": format!("ls -d /proc/{server}/root")})).await;
     // A jail of a few processes has no such number.
     assert!(found.is_error || server < 20, "{found:?}");
     let secret = format!("{}/secret", world.data.path().display());
@@ -140,7 +141,7 @@ async fn the_servers_process_is_out_of_every_tools_reach() {
     // What pid 1 has open is no way out, and reading it does not hang.
     for number in 0..12 {
         for path in [format!("/proc/self/fd/{number}"), format!("/proc/1/fd/{number}")] {
-            let read = within(60, world.tool(ONE, Builtin::Read, json!({"file_path": path}))).await;
+            let read = within(60, world.tool(ONE, BuiltinName::Read, json!({"file_path": path}))).await;
             assert!(
                 read.is_error || text(&read).is_empty() || text(&read).contains("empty"),
                 "{path}: {read:?}"
@@ -148,10 +149,10 @@ async fn the_servers_process_is_out_of_every_tools_reach() {
         }
     }
     for path in [format!("/proc/{server}/environ"), format!("/proc/{server}/mem"), "/proc/self/mem".into()] {
-        let read = within(60, world.tool(ONE, Builtin::Read, json!({"file_path": path}))).await;
+        let read = within(60, world.tool(ONE, BuiltinName::Read, json!({"file_path": path}))).await;
         assert!(read.is_error, "{path}: {read:?}");
     }
-    let own = text(&world.tool(ONE, Builtin::Read, json!({"file_path": "/proc/self/environ"})).await);
+    let own = text(&world.tool(ONE, BuiltinName::Read, json!({"file_path": "/proc/self/environ"})).await);
     assert!(!own.contains("CARGO"), "the server's environment came along: {own}");
 }
 
@@ -171,15 +172,16 @@ async fn what_is_not_the_agents_cannot_be_written() {
         "/proc/1/exe",
         "/dev/planted",
     ] {
-        let outcome = world.tool(ONE, Builtin::Write, json!({"file_path": path, "content": "planted"})).await;
+        let outcome =
+            world.tool(ONE, BuiltinName::Write, json!({"file_path": path, "content": "planted"})).await;
         assert!(outcome.is_error, "{path}: {outcome:?}");
     }
     // Where this repository lies in /tmp, a jail can make a file of this name: in a /tmp of its own.
-    world.tool(ONE, Builtin::Write, json!({"file_path": TRUE_JAIL, "content": "planted"})).await;
+    world.tool(ONE, BuiltinName::Write, json!({"file_path": TRUE_JAIL, "content": "planted"})).await;
     assert!(std::fs::read(TRUE_JAIL).unwrap() == program, "the program was changed");
     let edit =
         json!({"file_path": "/etc/passwd", "old_string": "root", "new_string": "toor", "replace_all": true});
-    let outcome = world.tool(ONE, Builtin::Edit, edit).await;
+    let outcome = world.tool(ONE, BuiltinName::Edit, edit).await;
     assert!(outcome.is_error, "{outcome:?}");
 }
 
@@ -188,8 +190,8 @@ async fn what_is_not_the_agents_cannot_be_written() {
 async fn without_isolation_the_same_path_is_the_hosts() {
     let world = jail(Isolation::Off, |_| {});
     let secret = host_file(&world, "secret");
-    let read = world.tool(ONE, Builtin::Read, json!({"file_path": secret})).await;
+    let read = world.tool(ONE, BuiltinName::Read, json!({"file_path": secret})).await;
     assert_eq!(text(&read), format!("{SECRET}\n"));
-    let found = world.tool(ONE, Builtin::Grep, json!({"pattern": PATTERN, "path": secret})).await;
+    let found = world.tool(ONE, BuiltinName::Grep, json!({"pattern": PATTERN, "path": secret})).await;
     assert!(text(&found).contains(SECRET), "{found:?}");
 }

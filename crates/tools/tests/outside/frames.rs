@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use protocol::{
-    content::{Block, Source},
-    tool::Builtin,
+    content::{ContentBlock, MediaSource},
+    tool::BuiltinName,
 };
 use serde_json::{Value, json};
 
@@ -101,11 +101,14 @@ async fn what_a_tool_may_answer_comes_through_up_to_its_bound_and_not_beyond() {
     assert_eq!(within(20, world.bash(ONE, "pdf 33554436")).await, failed(BROKE));
 
     let image = within(20, world.bash(ONE, "image 5242880")).await;
-    let source = Source::Base64 { data: "A".repeat(5_242_880), media_type: "image/png".into() };
-    assert!(image.content == [Block::Image { source }], "a large image changed on its way");
+    let source = MediaSource::Base64 { data: "A".repeat(5_242_880), media_type: "image/png".into() };
+    assert!(image.content == [ContentBlock::Image { source }], "a large image changed on its way");
     let pdf = within(20, world.bash(ONE, "pdf 27962028")).await;
-    let source = Source::Base64 { data: "A".repeat(27_962_028), media_type: "application/pdf".into() };
-    assert!(pdf.content == [Block::Document { source, title: None, context: None }], "a large PDF changed");
+    let source = MediaSource::Base64 { data: "A".repeat(27_962_028), media_type: "application/pdf".into() };
+    assert!(
+        pdf.content == [ContentBlock::Document { source, title: None, context: None }],
+        "a large PDF changed"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,7 +181,7 @@ async fn a_jail_that_no_longer_reads_does_not_hold_up_what_is_sent_to_it() {
     let large = async {
         sign.seen().await;
         let input = json!({"file_path": "f", "content": "x".repeat(8 << 20)});
-        world.run(call(ONE, CHILD, Builtin::Write, input)).await
+        world.run(call(ONE, CHILD, BuiltinName::Write, input)).await
     };
     let (deaf, large) = within(20, async { tokio::join!(world.run(deaf), large) }).await;
     assert_eq!([deaf, large], [failed(STUCK), failed(STUCK)]);
@@ -214,7 +217,7 @@ async fn a_cancel_that_the_jail_does_not_obey_ends_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_web_tool_is_none_of_the_sandbox() {
     let world = odd(|_| {});
-    let outcome = world.tool(ONE, Builtin::WebFetch, json!({"url": "http://127.0.0.1/"})).await;
+    let outcome = world.tool(ONE, BuiltinName::WebFetch, json!({"url": "http://127.0.0.1/"})).await;
     assert_eq!(outcome, failed("This tool is not available here; go on without it."));
     assert_eq!(world.jails(), 0);
 }

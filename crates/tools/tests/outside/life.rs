@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use protocol::{SessionId, Stamp, tool::Builtin};
+use protocol::{SessionId, Timestamp, tool::BuiltinName};
 use sandbox::Isolation;
 use serde_json::json;
-use tools::{Clocks, Hands, LocalHands, Settings};
+use tools::{JailSettings, LocalToolRunner, PairedClocks, ToolRunner};
 
 use crate::support::{
     CHILD, MAIN, ONE, TWO, World, bash, ended, failed, jail, kill, odd, run, said, text, within,
@@ -110,9 +110,9 @@ async fn a_shell_that_went_with_an_earlier_server_is_told_of_too() {
     world.hands.stop().await;
     assert_eq!(world.jails(), 0);
 
-    let mut settings = Settings::new(world.root(), crate::support::TRUE_JAIL.into());
+    let mut settings = JailSettings::new(world.root(), crate::support::TRUE_JAIL.into());
     settings.limits.free_bytes = 0;
-    let later = LocalHands::new(settings);
+    let later = LocalToolRunner::new(settings);
     let next = run(&later, bash(ONE, MAIN, "echo two")).await;
     assert_eq!(text(&next).trim(), format!("{RESTARTED}\ntwo"));
     later.stop().await;
@@ -282,8 +282,8 @@ async fn many_calls_of_many_sessions_at_once_each_get_their_own_answer() {
         let file = format!("f{n}");
         let content = format!("content {n} of {session}");
         let wrote =
-            world.tool(*session, Builtin::Write, json!({"file_path": file, "content": content})).await;
-        let read = world.tool(*session, Builtin::Read, json!({"file_path": file})).await;
+            world.tool(*session, BuiltinName::Write, json!({"file_path": file, "content": content})).await;
+        let read = world.tool(*session, BuiltinName::Read, json!({"file_path": file})).await;
         (wrote.is_error, read, said(&content))
     }));
     for (write_failed, read, expected) in within(120, runs).await {
@@ -291,7 +291,8 @@ async fn many_calls_of_many_sessions_at_once_each_get_their_own_answer() {
     }
     assert_eq!(world.jails(), 8);
     let counts = join_all(
-        (0..8).map(|n| world.tool(SessionId::from_bits(100 + n), Builtin::Glob, json!({"pattern": "f*"}))),
+        (0..8)
+            .map(|n| world.tool(SessionId::from_bits(100 + n), BuiltinName::Glob, json!({"pattern": "f*"}))),
     );
     let files: BTreeSet<String> = counts
         .await
@@ -371,8 +372,8 @@ async fn the_sweep_takes_what_is_gone_or_long_unused_and_nothing_else() {
     };
 
     let began = micros_now();
-    let at = |days: i64, hours: u32| Clocks {
-        wall: Stamp::from_micros(began + days * DAY_MICROS + i64::from(hours) * (DAY_MICROS / 24)),
+    let at = |days: i64, hours: u32| PairedClocks {
+        wall: Timestamp::from_micros(began + days * DAY_MICROS + i64::from(hours) * (DAY_MICROS / 24)),
         steady: Duration::from_hours(hours.into()),
     };
     let mut sweep = world.hands.sweep();
@@ -415,14 +416,14 @@ fn micros_now() -> i64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sweep_of_nothing_is_well() {
     let world = odd(|_| {});
-    let now = Clocks { wall: Stamp::from_micros(0), steady: Duration::ZERO };
+    let now = PairedClocks { wall: Timestamp::from_micros(0), steady: Duration::ZERO };
     world.hands.sweep().run(now, |_| std::future::ready(false)).await;
     assert!(!world.root().exists());
 }
 
 /// What models are told of bash.
 fn told(world: &World) -> String {
-    world.hands.toolbox(ONE).of(Builtin::Bash).unwrap().description.clone()
+    world.hands.toolbox(ONE).of(BuiltinName::Bash).unwrap().description.clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use protocol::{EventId, SessionId, ThreadId, content::Block, tool::Builtin};
+use protocol::{EventId, SessionId, ThreadId, content::ContentBlock, tool::BuiltinName};
 use rustix::fs::{CWD, FileType, Mode};
-use sandbox::{Folders, Isolation, Users, Wanted};
+use sandbox::{Isolation, JailUsers, SessionFolders, WantedUsers};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -14,7 +14,7 @@ use tokio::{
     net::unix::pipe::{OpenOptions, Receiver},
     runtime::Handle,
 };
-use tools::{Call, Hands, LocalHands, Outcome, Settings};
+use tools::{JailSettings, LocalToolRunner, ToolCall, ToolOutcome, ToolRunner};
 
 /// The jail that our own inside serves.
 pub(crate) const TRUE_JAIL: &str = env!("CARGO_BIN_EXE_tools-jail-of-the-tests");
@@ -27,27 +27,27 @@ pub(crate) const MAIN: ThreadId = ThreadId::from_bits(7);
 pub(crate) const CHILD: ThreadId = ThreadId::from_bits(8);
 
 /// Tests that are not root look into what jails wrote, so their jails are nobody else.
-fn wanted() -> Wanted {
-    if rustix::process::geteuid().is_root() { Wanted::DEFAULT } else { Wanted::Own }
+fn wanted() -> WantedUsers {
+    if rustix::process::geteuid().is_root() { WantedUsers::DEFAULT } else { WantedUsers::Own }
 }
 
 /// Hands, and the folder that goes with them.
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) hands: LocalHands,
+    pub(crate) hands: LocalToolRunner,
     pub(crate) data: TempDir,
 }
 
 /// Hands on jails of `program`, with the settings changed.
-pub(crate) fn world(program: &str, isolation: Isolation, change: impl FnOnce(&mut Settings)) -> World {
+pub(crate) fn world(program: &str, isolation: Isolation, change: impl FnOnce(&mut JailSettings)) -> World {
     // Not in /tmp, which a jail has one of its own of.
     let data = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let mut settings = Settings::new(data.path().join("sandboxes"), program.into());
+    let mut settings = JailSettings::new(data.path().join("sandboxes"), program.into());
     settings.isolation = isolation;
     settings.limits.free_bytes = 0;
     settings.users = wanted();
     change(&mut settings);
-    World { hands: LocalHands::new(settings), data }
+    World { hands: LocalToolRunner::new(settings), data }
 }
 
 /// A pipe in a session's workspace: what runs inside says through it that it runs.
@@ -62,12 +62,12 @@ impl Sign {
 }
 
 /// Hands on true jails.
-pub(crate) fn jail(isolation: Isolation, change: impl FnOnce(&mut Settings)) -> World {
+pub(crate) fn jail(isolation: Isolation, change: impl FnOnce(&mut JailSettings)) -> World {
     world(TRUE_JAIL, isolation, change)
 }
 
 /// Hands on jails that misbehave.
-pub(crate) fn odd(change: impl FnOnce(&mut Settings)) -> World {
+pub(crate) fn odd(change: impl FnOnce(&mut JailSettings)) -> World {
     world(ODD_JAIL, Isolation::Off, change)
 }
 
@@ -91,8 +91,8 @@ impl World {
         self.root().join(session.to_string())
     }
 
-    pub(crate) fn folders(&self) -> Folders {
-        Folders::new(self.root(), Users::new(TRUE_JAIL.into(), wanted(), 64))
+    pub(crate) fn folders(&self) -> SessionFolders {
+        SessionFolders::new(self.root(), JailUsers::new(TRUE_JAIL.into(), wanted(), 64))
     }
 
     /// A pipe of this name in the session's workspace.
@@ -106,16 +106,16 @@ impl World {
     }
 
     /// Runs a command in the main thread's shell.
-    pub(crate) async fn bash(&self, session: SessionId, command: &str) -> Outcome {
+    pub(crate) async fn bash(&self, session: SessionId, command: &str) -> ToolOutcome {
         self.run(bash(session, MAIN, command)).await
     }
 
     /// Runs a call that may begin as soon as it can.
-    pub(crate) async fn run(&self, call: Call) -> Outcome {
+    pub(crate) async fn run(&self, call: ToolCall) -> ToolOutcome {
         run(&self.hands, call).await
     }
 
-    pub(crate) async fn tool(&self, session: SessionId, tool: Builtin, input: Value) -> Outcome {
+    pub(crate) async fn tool(&self, session: SessionId, tool: BuiltinName, input: Value) -> ToolOutcome {
         self.run(call(session, MAIN, tool, input)).await
     }
 
@@ -132,36 +132,36 @@ impl World {
     }
 }
 
-pub(crate) fn bash(session: SessionId, thread: ThreadId, command: &str) -> Call {
-    call(session, thread, Builtin::Bash, json!({"command": command}))
+pub(crate) fn bash(session: SessionId, thread: ThreadId, command: &str) -> ToolCall {
+    call(session, thread, BuiltinName::Bash, json!({"command": command}))
 }
 
-pub(crate) fn call(session: SessionId, thread: ThreadId, tool: Builtin, input: Value) -> Call {
+pub(crate) fn call(session: SessionId, thread: ThreadId, tool: BuiltinName, input: Value) -> ToolCall {
     static EVENTS: AtomicU64 = AtomicU64::new(1);
     let event = EventId::from_bits(u128::from(EVENTS.fetch_add(1, Ordering::Relaxed)));
-    Call { session, thread, event, tool, input: input.as_object().unwrap().clone() }
+    ToolCall { session, thread, event, tool, input: input.as_object().unwrap().clone() }
 }
 
 /// Runs a call that may begin as soon as it can.
-pub(crate) async fn run(hands: &LocalHands, call: Call) -> Outcome {
+pub(crate) async fn run(hands: &LocalToolRunner, call: ToolCall) -> ToolOutcome {
     hands.run(call, Box::pin(async { true })).await.unwrap()
 }
 
 /// All of an outcome's text.
-pub(crate) fn text(outcome: &Outcome) -> String {
+pub(crate) fn text(outcome: &ToolOutcome) -> String {
     let texts = outcome.content.iter().map(|block| {
-        let Block::Text { text } = block else { panic!("not a text: {block:?}") };
+        let ContentBlock::Text { text } = block else { panic!("not a text: {block:?}") };
         text.as_str()
     });
     texts.collect()
 }
 
-pub(crate) fn said(text: &str) -> Outcome {
-    Outcome { content: vec![Block::text(text)], is_error: false }
+pub(crate) fn said(text: &str) -> ToolOutcome {
+    ToolOutcome { content: vec![ContentBlock::text(text)], is_error: false }
 }
 
-pub(crate) fn failed(text: &str) -> Outcome {
-    Outcome { content: vec![Block::text(text)], is_error: true }
+pub(crate) fn failed(text: &str) -> ToolOutcome {
+    ToolOutcome { content: vec![ContentBlock::text(text)], is_error: true }
 }
 
 /// Returns when the process has ended; it is not reaped here.

@@ -9,14 +9,14 @@ use futures_util::future::{join_all, poll_immediate};
 use protocol::SessionId;
 use sandbox::Isolation;
 use tokio::sync::oneshot;
-use tools::{Hands, Outcome};
+use tools::{ToolOutcome, ToolRunner};
 
 use crate::support::{CHILD, MAIN, ONE, TWO, bash, failed, jail, odd, said, text, within};
 
 const THREE: SessionId = SessionId::from_bits(3);
 
 /// Lets a call come as far as it can by itself. Nothing tells from outside that it waits for its turn.
-async fn stands_in_line<F: Future<Output = Outcome>>(mut call: Pin<&mut F>) {
+async fn stands_in_line<F: Future<Output = ToolOutcome>>(mut call: Pin<&mut F>) {
     for _ in 0..20 {
         assert!(poll_immediate(call.as_mut()).await.is_none());
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -2,10 +2,12 @@
 
 use protocol::AgentId;
 use protocol::agent::{
-    AgentDefinition, ExecutionIdentity, Member, SessionAgent, SessionCoordinator, ThreadAgent,
+    AgentDefinition, ExecutionIdentity, RosterMember, SessionAgent, SessionCoordinator, ThreadAgent,
 };
 use protocol::model::ModelConfig;
-use protocol::tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset};
+use protocol::tool::{
+    AgentTool, BuiltinName, CustomTool, PermissionPolicy, ToolConfig, ToolDefault, Toolset,
+};
 use serde_json::json;
 
 pub(crate) fn weaver() -> SessionAgent {
@@ -14,7 +16,7 @@ pub(crate) fn weaver() -> SessionAgent {
 
 /// One that may call a spinner, a dyer and itself.
 pub(crate) fn coordinator() -> SessionAgent {
-    let member = |agent: &SessionAgent| Member { agent: ThreadAgent::from(agent), multiagent: None };
+    let member = |agent: &SessionAgent| RosterMember { agent: ThreadAgent::from(agent), multiagent: None };
     let (mut spinner, mut dyer) = (named(5, "spinner"), named(6, "dyer"));
     spinner.definition.description = Some("spins yarn".to_owned());
     dyer.definition.system = Some("Dye.".into());
@@ -24,7 +26,7 @@ pub(crate) fn coordinator() -> SessionAgent {
 
 /// One whose members may each call a helper of their own.
 pub(crate) fn deep_coordinator() -> SessionAgent {
-    let helper = Member { agent: ThreadAgent::from(&named(7, "helper")), multiagent: None };
+    let helper = RosterMember { agent: ThreadAgent::from(&named(7, "helper")), multiagent: None };
     let mut agent = coordinator();
     for member in agent.multiagent.iter_mut().flat_map(|roster| &mut roster.agents) {
         member.multiagent = Some(SessionCoordinator { agents: vec![helper.clone()] });
@@ -48,15 +50,21 @@ fn named(id: u128, name: &str) -> SessionAgent {
 }
 
 /// One that the client runs.
-pub(crate) fn custom_tool(name: &str) -> Tool {
+pub(crate) fn custom_tool(name: &str) -> AgentTool {
     let schema = json!({"type": "object"});
     let input_schema = schema.as_object().cloned().expect("an object");
-    Tool::Custom(CustomTool { name: name.into(), description: "does it".into(), input_schema })
+    AgentTool::Custom(CustomTool { name: name.into(), description: "does it".into(), input_schema })
 }
 
 /// write and edit are asked about, grep is off.
-fn toolset() -> Tool {
-    let ask = |name, enabled| ToolConfig { name, enabled, permission_policy: Policy::AlwaysAsk, web: None };
-    let configs = vec![ask(Builtin::Write, true), ask(Builtin::Edit, true), ask(Builtin::Grep, false)];
-    Tool::Toolset(Toolset { default_config: ToolDefault::BARE, configs })
+fn toolset() -> AgentTool {
+    let ask = |name, enabled| ToolConfig {
+        name,
+        enabled,
+        permission_policy: PermissionPolicy::AlwaysAsk,
+        web: None,
+    };
+    let configs =
+        vec![ask(BuiltinName::Write, true), ask(BuiltinName::Edit, true), ask(BuiltinName::Grep, false)];
+    AgentTool::Toolset(Toolset { default_config: ToolDefault::BARE, configs })
 }

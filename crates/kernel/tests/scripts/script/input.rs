@@ -1,11 +1,11 @@
 //! What a line of a script does: it is read into the input that it stands for.
 
-use kernel::{Change, Input, Piece, Search};
-use protocol::event::Verdict;
+use kernel::{CallSearch, Input, SessionChange, TranscriptPiece};
+use protocol::event::ConfirmationVerdict;
 use protocol::input::ClientEvent;
-use protocol::parse::Given;
-use protocol::prompt::Spot;
-use protocol::{Stamp, ThreadId};
+use protocol::parse::GivenField;
+use protocol::prompt::HistorySpot;
+use protocol::{ThreadId, Timestamp};
 use serde_json::Value;
 
 use super::agents;
@@ -45,7 +45,7 @@ pub(crate) fn read(stage: &mut Stage, line: &str) -> Input {
         "woke" => {
             let until = stage.until(thread);
             if rest == "early" {
-                stage.set(Stamp::from_micros(until.micros() - 1));
+                stage.set(Timestamp::from_micros(until.micros() - 1));
             } else {
                 stage.wait(until);
             }
@@ -65,7 +65,7 @@ pub(crate) fn read(stage: &mut Stage, line: &str) -> Input {
         "update" => Input::Update(change(rest)),
         _ => {
             let events = events(&stage.names, line);
-            let mut search = Search::of(&stage.session, &events);
+            let mut search = CallSearch::of(&stage.session, &events);
             if line.split(" + ").any(is_again) {
                 stage.facts.iter().for_each(|fact| search.see(fact));
             }
@@ -100,12 +100,16 @@ fn event(names: &Names, event: &str) -> ClientEvent {
         "interrupt" => ClientEvent::Interrupt { thread: (!rest.is_empty()).then(|| names.thread(rest)) },
         "allow" => {
             let call = names.event(rest.strip_prefix("again ").unwrap_or(rest), 0);
-            ClientEvent::Confirmation { call, verdict: Verdict::Allow, deny_message: None }
+            ClientEvent::Confirmation { call, verdict: ConfirmationVerdict::Allow, deny_message: None }
         }
         "deny" => {
             let (call, reason) = rest.split_once(' ').unwrap_or((rest, ""));
             let deny_message = (!reason.is_empty()).then(|| reason.trim_matches('"').into());
-            ClientEvent::Confirmation { call: names.event(call, 0), verdict: Verdict::Deny, deny_message }
+            ClientEvent::Confirmation {
+                call: names.event(call, 0),
+                verdict: ConfirmationVerdict::Deny,
+                deny_message,
+            }
         }
         "result" | "again" => {
             let (call, rest) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -119,27 +123,28 @@ fn event(names: &Names, event: &str) -> ClientEvent {
 }
 
 /// What stands at places of the last history, written as `message.part` or `message.part.block`.
-fn pieces(stage: &Stage, thread: ThreadId, spots: &str) -> Vec<Piece> {
+fn pieces(stage: &Stage, thread: ThreadId, spots: &str) -> Vec<TranscriptPiece> {
     let spot = |spot: &str| {
         let steps: Vec<usize> = spot.split('.').map(|step| step.parse().expect("a place")).collect();
-        Spot { message: steps[0], part: steps[1], block: steps.get(2).copied() }
+        HistorySpot { message: steps[0], part: steps[1], block: steps.get(2).copied() }
     };
-    let spots: Vec<Spot> = spots.split_whitespace().map(spot).collect();
+    let spots: Vec<HistorySpot> = spots.split_whitespace().map(spot).collect();
     stage.transcripts[stage.names.place(thread)].pieces(&spots)
 }
 
 /// `title "x"`, `metadata {"k": "v"}`, `tools a b`; null clears.
-fn change(line: &str) -> Change {
-    let mut change = Change { title: Given::Absent, metadata: Given::Absent, tools: Given::Absent };
+fn change(line: &str) -> SessionChange {
+    let mut change =
+        SessionChange { title: GivenField::Absent, metadata: GivenField::Absent, tools: GivenField::Absent };
     let (what, value) = line.split_once(' ').unwrap_or((line, ""));
     let parsed = serde_json::from_str::<Value>(value);
     match (what, parsed) {
-        ("title", Ok(Value::String(title))) => change.title = Given::Value(title),
-        ("title", _) => change.title = Given::Null,
+        ("title", Ok(Value::String(title))) => change.title = GivenField::Value(title),
+        ("title", _) => change.title = GivenField::Null,
         ("metadata", Ok(patch)) => {
-            change.metadata = Given::Value(serde_json::from_value(patch).expect("a patch"));
+            change.metadata = GivenField::Value(serde_json::from_value(patch).expect("a patch"));
         }
-        _ => change.tools = Given::Value(value.split_whitespace().map(agents::custom_tool).collect()),
+        _ => change.tools = GivenField::Value(value.split_whitespace().map(agents::custom_tool).collect()),
     }
     change
 }

@@ -30,10 +30,10 @@ mod told;
 
 use std::fmt::Write as _;
 
-use kernel::{Fact, Refusal, Tree};
+use kernel::{Fact, Refusal, ThreadLimits};
 use protocol::agent::SessionAgent;
-use protocol::prompt::{Part, Toolbox};
-use protocol::roster::Errand;
+use protocol::prompt::{MessagePart, Toolbox};
+use protocol::roster::DelegationTool;
 use serde_json::{Value, json};
 
 use self::preamble::{Line, RULE};
@@ -41,27 +41,27 @@ use self::stage::Stage;
 
 /// Plays a script and writes what came of each line.
 pub(crate) fn play(script: &str) -> String {
-    Play::of(agents::weaver(), Tree::default(), script).told
+    Play::of(agents::weaver(), ThreadLimits::default(), script).told
 }
 
 /// The same with a coordinator, whose session may have so many threads.
-pub(crate) fn play_team(tree: Tree, script: &str) -> String {
+pub(crate) fn play_team(tree: ThreadLimits, script: &str) -> String {
     Play::of(agents::coordinator(), tree, script).told
 }
 
 /// The same with one whose members may each call a helper of their own.
-pub(crate) fn play_deep(tree: Tree, script: &str) -> String {
+pub(crate) fn play_deep(tree: ThreadLimits, script: &str) -> String {
     Play::of(agents::deep_coordinator(), tree, script).told
 }
 
 /// The last history that a script leaves, as a model reads it.
 pub(crate) fn history(script: &str) -> String {
-    told::history(&Play::of(agents::weaver(), Tree::default(), script).stage, 0)
+    told::history(&Play::of(agents::weaver(), ThreadLimits::default(), script).stage, 0)
 }
 
 /// The same of every thread of a coordinator's session.
 pub(crate) fn histories(script: &str) -> String {
-    let stage = Play::of(agents::coordinator(), Tree::default(), script).stage;
+    let stage = Play::of(agents::coordinator(), ThreadLimits::default(), script).stage;
     let of =
         |(place, thread)| stage.names.write(&format!("{thread}:\n{}", told::history(&stage, place)), place);
     stage.names.threads().iter().enumerate().map(of).collect()
@@ -69,24 +69,27 @@ pub(crate) fn histories(script: &str) -> String {
 
 /// The whole of the last result that the coordinator's model is told.
 pub(crate) fn last_result(script: &str) -> String {
-    let stage = Play::of(agents::coordinator(), Tree::default(), script).stage;
+    let stage = Play::of(agents::coordinator(), ThreadLimits::default(), script).stage;
     let last = stage.transcripts[0].messages().last().expect("a message");
     let content = last.parts.iter().rev().find_map(|part| match part {
-        Part::ToolResult { content, .. } => Some(content),
-        Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => None,
+        MessagePart::ToolResult { content, .. } => Some(content),
+        MessagePart::Content(_)
+        | MessagePart::Thinking(_)
+        | MessagePart::Beside { .. }
+        | MessagePart::ToolUse { .. } => None,
     });
     stage.names.write(json!(content)[0]["text"].as_str().expect("a text"), 0)
 }
 
 /// What each thread of a coordinator's session is offered beside its agent's own tools.
-pub(crate) fn offers(tree: Tree, script: &str) -> String {
+pub(crate) fn offers(tree: ThreadLimits, script: &str) -> String {
     let stage = Play::of(agents::coordinator(), tree, script).stage;
     let mut told = String::new();
     for (thread, transcript) in stage.names.threads().iter().zip(&stage.transcripts) {
         let cast = stage.session.cast(*thread).expect("a thread");
         let prompt = transcript.prompt(&cast, &Toolbox::plain());
         writeln!(told, "{thread}: {:?}", prompt.system).expect("written");
-        for tool in prompt.tools.iter().filter(|tool| Errand::named(&tool.name).is_some()) {
+        for tool in prompt.tools.iter().filter(|tool| DelegationTool::named(&tool.name).is_some()) {
             let (schema, about) = (Value::Object(tool.input_schema.clone()), &tool.description);
             writeln!(told, "{} {schema}\n{about}", tool.name).expect("written");
         }
@@ -112,7 +115,7 @@ impl Drop for At<'_> {
 }
 
 impl Play {
-    fn of(agent: SessionAgent, tree: Tree, script: &str) -> Self {
+    fn of(agent: SessionAgent, tree: ThreadLimits, script: &str) -> Self {
         let mut lines = preamble::lines(script).into_iter().peekable();
         let opening = lines.next_if(|line| line.words.starts_with("open"));
         let said = opening.as_ref().and_then(|line| line.words.strip_prefix("open "));

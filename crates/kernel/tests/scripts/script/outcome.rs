@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use protocol::content::Block;
+use protocol::content::ContentBlock;
 use protocol::event::RefusalDetails;
 use protocol::limits;
-use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Beside, Failure, FailureClass, Opaque, Origin};
-use protocol::routes::Provider;
-use protocol::usage::Tokens;
+use protocol::prompt::{
+    AnswerBlock, AnswerOrigin, AnswerStop, FailureClass, ModelAnswer, ModelFailure, OpaqueState,
+    ProviderMember,
+};
+use protocol::routes::RouteProvider;
+use protocol::usage::RequestTokens;
 use serde_json::json;
 
 /// Blocks with `; ` between them, and what else is said of the answer.
-pub(crate) fn answer(line: &str) -> Answer {
+pub(crate) fn answer(line: &str) -> ModelAnswer {
     let mut blocks = Vec::new();
     let (mut stop, mut opaque) = (None, None);
-    let mut tokens = Tokens { input: 10, output: 5, ..Tokens::default() };
+    let mut tokens = RequestTokens { input: 10, output: 5, ..RequestTokens::default() };
     for (index, part) in line.split("; ").filter(|part| !part.is_empty()).enumerate() {
         let (verb, rest) = part.split_once(' ').unwrap_or((part, ""));
         let (name, input) = rest.split_once(' ').unwrap_or((rest, "{}"));
@@ -35,7 +38,7 @@ pub(crate) fn answer(line: &str) -> Answer {
                 let call = name.parse().ok();
                 let (name, json) =
                     if call.is_some() { input.split_once(' ').expect("JSON") } else { (name, input) };
-                let beside = Beside { call, name: name.into(), json: json.into() };
+                let beside = ProviderMember { call, name: name.into(), json: json.into() };
                 opaque.get_or_insert_with(|| from("r")).beside.push(beside);
             }
             "refusal" => {
@@ -47,12 +50,12 @@ pub(crate) fn answer(line: &str) -> Answer {
     }
     let calls = blocks.iter().any(|block| matches!(block, AnswerBlock::ToolUse { .. }));
     let natural = if calls { AnswerStop::ToolUse } else { AnswerStop::EndTurn };
-    Answer { blocks, stop: stop.unwrap_or(natural), tokens, opaque }
+    ModelAnswer { blocks, stop: stop.unwrap_or(natural), tokens, opaque }
 }
 
-fn from(route: &str) -> Opaque<usize> {
-    let from = Origin { wire: Provider::ChatCompletions, route: route.into() };
-    Opaque { from, beside: Vec::new() }
+fn from(route: &str) -> OpaqueState<usize> {
+    let from = AnswerOrigin { wire: RouteProvider::ChatCompletions, route: route.into() };
+    OpaqueState { from, beside: Vec::new() }
 }
 
 /// How often the route lets a request be made: `of 3` at the end of a line.
@@ -63,7 +66,7 @@ pub(crate) fn attempts(line: &str) -> (&str, u32) {
 }
 
 /// A class, and `after 20` where the provider names a pause in seconds.
-pub(crate) fn failure(line: &str) -> Failure {
+pub(crate) fn failure(line: &str) -> ModelFailure {
     let (class, after) = line.split_once(" after ").unwrap_or((line, "0"));
     let classes = [
         ("overloaded", FailureClass::Overloaded),
@@ -81,22 +84,22 @@ pub(crate) fn failure(line: &str) -> Failure {
     let (_, class) = classes.into_iter().find(|(name, _)| *name == class).expect("a class");
     let after: u64 = after.parse().expect("seconds");
     let retry_after = (after > 0).then(|| Duration::from_secs(after));
-    Failure {
+    ModelFailure {
         class,
         status: None,
         message: "it failed".into(),
         retry_after,
-        tokens: Tokens { input: 1, ..Tokens::default() },
+        tokens: RequestTokens { input: 1, ..RequestTokens::default() },
         spots: Vec::new(),
     }
 }
 
 /// `"a" "b"`, or `big N`: N MiB.
-pub(crate) fn content(words: &str) -> Vec<Block> {
+pub(crate) fn content(words: &str) -> Vec<ContentBlock> {
     if let Some(size) = words.strip_prefix("big ") {
         let size: usize = size.parse().expect("how big");
-        return vec![Block::text("x".repeat(size * 1024 * 1024))];
+        return vec![ContentBlock::text("x".repeat(size * 1024 * 1024))];
     }
     let stream = serde_json::Deserializer::from_str(words).into_iter::<String>();
-    stream.map(|text| Block::text(text.expect("a quoted text"))).collect()
+    stream.map(|text| ContentBlock::text(text.expect("a quoted text"))).collect()
 }

@@ -5,39 +5,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{
-    Decision, Fact, Input, Moment, Note, Opening, Private, Refusal, Seed, Session, Transcript, Tree, Want,
-    What,
+    Decision, Fact, FactContent, Input, Moment, Note, PrivatePart, Refusal, Seed, SessionOpening,
+    SessionState, ThreadLimits, Transcript, Want,
 };
 use kernel::{fact, wants};
 use protocol::agent::SessionAgent;
 use protocol::event::{Body, Event};
 use protocol::input::ClientEvent;
-use protocol::{EnvironmentId, EventId, SessionId, Stamp, ThreadId};
+use protocol::{EnvironmentId, EventId, SessionId, ThreadId, Timestamp};
 use serde_json::Value;
 
 use super::names::{self, Names};
 
 const PRIMARY: ThreadId = ThreadId::from_bits(2);
-pub(crate) const START: Stamp = Stamp::from_micros(1_700_000_000_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 
 pub(crate) struct Stage {
-    pub(crate) session: Session,
+    pub(crate) session: SessionState,
     pub(crate) names: Names,
     pub(crate) facts: Vec<Fact>,
     /// One for each thread, the primary's first.
     pub(crate) transcripts: Vec<Transcript>,
-    now: Stamp,
+    now: Timestamp,
     inputs: u128,
     /// What ever waited for a thread, as it did.
-    queued: BTreeMap<EventId, (Body, Option<Private>)>,
+    queued: BTreeMap<EventId, (Body, Option<PrivatePart>)>,
     said: BTreeSet<EventId>,
 }
 
 impl Stage {
     /// A session that begins with these events, and the facts of its opening.
-    pub(crate) fn open(agent: SessionAgent, tree: Tree, events: Vec<ClientEvent>) -> (Self, Vec<Fact>) {
+    pub(crate) fn open(
+        agent: SessionAgent,
+        tree: ThreadLimits,
+        events: Vec<ClientEvent>,
+    ) -> (Self, Vec<Fact>) {
         let mut stage = Self {
-            session: Session::new(SessionId::from_bits(1), Arc::new(agent)),
+            session: SessionState::new(SessionId::from_bits(1), Arc::new(agent)),
             names: Names::of(PRIMARY),
             facts: Vec::new(),
             transcripts: vec![Transcript::new(PRIMARY)],
@@ -46,7 +50,7 @@ impl Stage {
             queued: BTreeMap::new(),
             said: BTreeSet::new(),
         };
-        let opening = Opening {
+        let opening = SessionOpening {
             session: stage.session.id,
             thread: PRIMARY,
             agent: stage.session.agent.clone(),
@@ -68,12 +72,12 @@ impl Stage {
     }
 
     /// It is as late as this at least.
-    pub(crate) fn wait(&mut self, until: Stamp) {
+    pub(crate) fn wait(&mut self, until: Timestamp) {
         self.now = self.now.max(until);
     }
 
     /// It is exactly so late.
-    pub(crate) fn set(&mut self, now: Stamp) {
+    pub(crate) fn set(&mut self, now: Timestamp) {
         self.now = now;
     }
 
@@ -91,7 +95,7 @@ impl Stage {
     }
 
     /// Until when a thread's retry waits.
-    pub(crate) fn until(&self, whose: ThreadId) -> Stamp {
+    pub(crate) fn until(&self, whose: ThreadId) -> Timestamp {
         let until = |want| match want {
             Want::Wake { at, thread } if thread == whose => Some(at),
             Want::Wake { .. } | Want::Ask { .. } | Want::Run { .. } => None,
@@ -111,8 +115,8 @@ impl Stage {
         assert_eq!(facts, decision.facts);
         for fact in &facts {
             match &fact.what {
-                What::Event { event, private } => self.say(fact.thread, event, private.as_ref()),
-                What::Note { note, .. } => self.note(fact.thread, note),
+                FactContent::Event { event, private } => self.say(fact.thread, event, private.as_ref()),
+                FactContent::Note { note, .. } => self.note(fact.thread, note),
             }
             self.session.apply(fact);
             self.transcripts.iter_mut().for_each(|transcript| transcript.apply(fact));
@@ -122,7 +126,7 @@ impl Stage {
     }
 
     /// Each event is said once, under an id of its own; one that waited, as it waited.
-    fn say(&mut self, thread: ThreadId, event: &Event, private: Option<&Private>) {
+    fn say(&mut self, thread: ThreadId, event: &Event, private: Option<&PrivatePart>) {
         assert!(self.said.insert(event.id), "an event is said twice: {event:?}");
         match self.queued.get(&event.id) {
             Some((body, beside)) => assert_eq!((body, beside.as_ref()), (&event.body, private)),

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use kernel::{Fact, Want, What, status, wants};
-use protocol::Stamp;
-use protocol::prompt::{Beside, Part, Role, Toolbox};
+use kernel::{Fact, FactContent, Want, status, wants};
+use protocol::Timestamp;
+use protocol::prompt::{MessagePart, MessageRole, ProviderMember, Toolbox};
 use serde_json::{Value, json};
 
 use super::names::Names;
@@ -20,7 +20,7 @@ pub(crate) fn line(stage: &Stage, fact: &Fact) -> String {
         Some(kind) => format!("note {kind}{}", noted(note)),
         None => said(&stored["event"], &stored["private"]),
     };
-    if let What::Event { event, .. } = &fact.what
+    if let FactContent::Event { event, .. } = &fact.what
         && stage.was_queued(event.id)
     {
         line.push_str(" (was queued)");
@@ -71,8 +71,8 @@ pub(crate) fn history(stage: &Stage, place: usize) -> String {
     let cast = stage.session.cast(stage.names.threads()[place]).expect("a thread");
     for message in &stage.transcripts[place].prompt(&cast, &Toolbox::plain()).messages {
         let role = match message.role {
-            Role::User => "user",
-            Role::Assistant => "assistant",
+            MessageRole::User => "user",
+            MessageRole::Assistant => "assistant",
         };
         let parts: Vec<_> = message.parts.iter().map(part).collect();
         writeln!(told, "{role}: {}", parts.join(" | ")).expect("written");
@@ -80,19 +80,21 @@ pub(crate) fn history(stage: &Stage, place: usize) -> String {
     stage.names.write(&told, place)
 }
 
-fn part(part: &Part) -> String {
+fn part(part: &MessagePart) -> String {
     match part {
-        Part::Content(block) => quoted(&json!([block])),
-        Part::Thinking(thought) => {
+        MessagePart::Content(block) => quoted(&json!([block])),
+        MessagePart::Thinking(thought) => {
             let from = thought.from.as_ref().map(|from| format!(" of {}", from.route)).unwrap_or_default();
             format!("thinking {}{from}", thought.raw["thinking"])
         }
-        Part::Beside { from, beside: Beside { call, name, json } } => {
+        MessagePart::Beside { from, beside: ProviderMember { call, name, json } } => {
             let call = call.as_ref().map(|call| format!("{call} ")).unwrap_or_default();
             format!("beside {call}{name} {json} of {}", from.route)
         }
-        Part::ToolUse { id, name, input } => format!("call {id} {name} {}", Value::Object(input.clone())),
-        Part::ToolResult { id, content, is_error } => {
+        MessagePart::ToolUse { id, name, input } => {
+            format!("call {id} {name} {}", Value::Object(input.clone()))
+        }
+        MessagePart::ToolResult { id, content, is_error } => {
             let error = if *is_error { " error" } else { "" };
             format!("result {id}{error} {}", quoted(&json!(content)))
         }
@@ -240,6 +242,6 @@ fn quoted(content: &Value) -> String {
 }
 
 /// A time as seconds since the session was opened.
-fn after(at: Stamp) -> String {
+fn after(at: Timestamp) -> String {
     format!("at {:.3} s", at.since(START).as_secs_f64())
 }

@@ -12,7 +12,7 @@ use proptest::{
 use serde_json::{Map, Value, json};
 
 use super::{built, furnished, places::resolved};
-use crate::testing::{House, contract::types, id, message};
+use crate::testing::{TestServer, contract::types, id, message};
 
 /// Bodies tried for each operation.
 const BODIES: u32 = 150;
@@ -152,7 +152,7 @@ fn object(schema: &Value, known: &Known) -> BoxedStrategy<Value> {
 #[test]
 fn a_body_made_from_its_schema_is_never_refused_for_its_shape() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let house = runtime.block_on(House::open());
+    let house = runtime.block_on(TestServer::open());
     let known = runtime.block_on(known(&house));
     for (_, path, operation) in built() {
         let Some(body) = operation.get("requestBody") else { continue };
@@ -176,7 +176,7 @@ fn a_body_made_from_its_schema_is_never_refused_for_its_shape() {
 }
 
 /// What exists in the house, by the prefixes of the ids.
-async fn known(house: &House) -> Known {
+async fn known(house: &TestServer) -> Known {
     let session = house.session(&[message("call")]).await;
     let path = format!("/v1/sessions/{}", id(&session));
     house.settled(&path).await;

@@ -9,10 +9,10 @@ use super::{
     built, furnished,
     places::{Place, branches, inside, kinds, put, resolved, samples},
 };
-use crate::testing::{House, contract};
+use crate::testing::{TestServer, contract};
 
 /// Each operation that has a body: its name, path in a house, and the body's schema.
-async fn bodies(house: &House) -> Vec<(&'static str, String, Value)> {
+async fn bodies(house: &TestServer) -> Vec<(&'static str, String, Value)> {
     let mut found = Vec::new();
     for (_, path, operation) in built() {
         if let Some(body) = operation.get("requestBody") {
@@ -26,13 +26,13 @@ async fn bodies(house: &House) -> Vec<(&'static str, String, Value)> {
 }
 
 /// Posts a body; gives the status and the message of an error.
-async fn told(house: &House, path: &str, body: &Value) -> (StatusCode, String) {
+async fn told(house: &TestServer, path: &str, body: &Value) -> (StatusCode, String) {
     let told = house.post(path, body).await;
     let message = told.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
     (told.status, message)
 }
 
-async fn refused(house: &House, path: &str, body: &Value, at: &str) {
+async fn refused(house: &TestServer, path: &str, body: &Value, at: &str) {
     let (status, message) = told(house, path, body).await;
     let begin = if at.is_empty() { String::new() } else { format!("{at}: ") };
     assert!(status == 400 && message.starts_with(&begin), "{at} of {path}: {status} {message}\n{body}");
@@ -94,7 +94,7 @@ fn wrong(place: &Place) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_wrong_type_or_one_beyond_a_bound_is_refused_at_its_place() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let mut tried = 0;
     for (_, path, schema) in bodies(&house).await {
         for sample in samples(&schema) {
@@ -125,7 +125,7 @@ fn fitting(schema: &Value, object: &Map<String, Value>) -> Option<Value> {
 
 #[tokio::test]
 async fn what_a_schema_needs_is_missed_at_its_place() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for (_, path, schema) in bodies(&house).await {
         for sample in samples(&schema) {
             for Place { path: at, schema } in &sample.places {
@@ -145,7 +145,7 @@ async fn what_a_schema_needs_is_missed_at_its_place() {
 
 #[tokio::test]
 async fn a_key_that_is_not_in_a_schema_is_refused_with_the_keys_that_are() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let mut tried = 0;
     for (_, path, schema) in bodies(&house).await {
         for sample in samples(&schema) {
@@ -182,7 +182,7 @@ const OTHER_REASONS: [&str; 6] = [
 
 #[tokio::test]
 async fn what_the_contract_knows_is_taken_or_refused_as_not_supported_yet() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let operations = contract::whole()["operations"].as_array().expect("operations");
     let mut refused = BTreeSet::new();
     for (name, path, schema) in bodies(&house).await {

@@ -2,21 +2,21 @@
 
 use protocol::agent::Agent;
 
-use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, routes::verbs};
 
 /// Answers with the agent, archived now or before.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     verbs::archive::<Agent>(call).await
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, TIME, id};
+    use crate::testing::{TIME, TestServer, id};
     use serde_json::{Value, json};
 
     #[tokio::test]
     async fn archive_keeps_its_time_when_it_is_repeated() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let made = house.agent().await;
         let path = format!("/v1/agents/{}", id(&made));
         let first = house.post(&format!("{path}/archive"), &Value::Null).await;

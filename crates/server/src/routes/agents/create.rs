@@ -1,21 +1,21 @@
 //! `POST /v1/agents`: saves an agent; MCP servers and skills are not supported yet.
 
-use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, routes::verbs};
 
 /// Answers with the agent at version 1.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let body = call.body().await?;
     Ok(verbs::told(call.engine().create_agent(verbs::errand(&call), body).await?))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, TIME, id, tool};
+    use crate::testing::{TIME, TestServer, id, tool};
     use serde_json::json;
 
     #[tokio::test]
     async fn an_agent_is_saved_and_read_back() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let body = json!({"name": "n", "model": "test-1", "tools": [tool("t")], "metadata": {"a": "b"}});
         let made = house.post("/v1/agents", &body).await.ok();
         let expected = json!({
@@ -31,7 +31,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_roster_is_pinned_when_it_is_saved_and_whole_in_a_session() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let helper = house.agent().await;
         let roster = json!({"type": "coordinator", "agents": [helper["id"], {"type": "self"}]});
         let body = json!({"name": "n", "model": "test-1", "multiagent": roster});
@@ -52,7 +52,7 @@ mod tests {
 
     #[tokio::test]
     async fn rosters_nest_as_deep_as_threads_may_lie() {
-        let house = House::deep().await;
+        let house = TestServer::deep().await;
         let coordinator = house.coordinator().await;
         let over = |member: &serde_json::Value| {
             let roster = json!({"type": "coordinator", "agents": [member["id"]]});
@@ -70,7 +70,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_may_not_be_in_a_roster_is_named() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let (helper, coordinator) =
             (house.agent().await["id"].clone(), house.coordinator().await["id"].clone());
         let absent = json!({"type": "agent", "id": helper, "version": 9});
@@ -107,7 +107,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_mistake_is_a_400_that_names_the_field() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let body = json!({"name": "n", "model": "test-1", "tools": [{"type": "custom", "name": "a b"}]});
         house.post("/v1/agents", &body).await.refused(400, "invalid_request_error", "tools.0.name: ");
         let body = json!({"name": "n", "model": "gpt"});

@@ -3,7 +3,7 @@
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
-use crate::testing::{House, TIME, Told as Answer, id, still};
+use crate::testing::{TIME, TestAnswer as Answer, TestServer, id, still};
 
 #[path = "../../../../kernel/tests/agents/model.rs"]
 mod model;
@@ -14,7 +14,7 @@ use model::{Latest, Life, Told};
 use plans::{OTHERS, Plan, Step, VERSIONS};
 
 /// The agents that rosters name, and the latest version of each.
-async fn others(house: &House) -> (Vec<Value>, Latest) {
+async fn others(house: &TestServer) -> (Vec<Value>, Latest) {
     let (mut others, mut latest) = (Vec::new(), Latest::new());
     for place in 0..OTHERS {
         let body = json!({"name": format!("other {place}"), "model": "test-1"});
@@ -44,7 +44,7 @@ fn told(answer: Answer) -> Told {
     }
 }
 
-async fn lived(house: &House, (others, latest): &(Vec<Value>, Latest), plan: &Plan) {
+async fn lived(house: &TestServer, (others, latest): &(Vec<Value>, Latest), plan: &Plan) {
     let mut last = plan.create.body(others);
     let made = house.post("/v1/agents", &Value::Object(last.clone())).await.ok();
     let mut life = Life::begin(&Value::Object(last.clone()), &made["id"], latest, &json!(TIME));
@@ -96,7 +96,7 @@ async fn lived(house: &House, (others, latest): &(Vec<Value>, Latest), plan: &Pl
 #[test]
 fn every_life_is_what_the_words_say() {
     let runtime = still();
-    let house = runtime.block_on(House::still());
+    let house = runtime.block_on(TestServer::still());
     let others = runtime.block_on(others(&house));
     let mut runner = TestRunner::new(ProptestConfig::with_cases(256));
     let lives = runner.run(&plans::life(), |plan| {

@@ -2,21 +2,21 @@
 
 use protocol::agent::Agent;
 
-use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, routes::verbs};
 
 /// Answers with a page of agents.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     verbs::list::<Agent>(call, true).await
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id};
+    use crate::testing::{TestServer, id};
     use serde_json::{Value, json};
 
     #[tokio::test]
     async fn pages_hold_every_agent_once_newest_first() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let mut made = Vec::new();
         for _ in 0..5 {
             made.push(house.agent().await);
@@ -28,7 +28,7 @@ mod tests {
 
     #[tokio::test]
     async fn archived_ones_are_left_out_until_asked_for() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/agents/{}/archive", id(&house.agent().await));
         let gone = house.post(&path, &Value::Null).await.ok();
         assert_eq!(house.get("/v1/agents").await.ok(), json!({"data": [], "next_page": null}));
@@ -38,7 +38,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_time_of_creation_filters() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let made = house.agent().await;
         for (query, found) in [
             ("created_at[gte]=2026-01-01T00:00:00Z", vec![&made]),
@@ -53,7 +53,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_of_another_list_and_one_too_many_are_refused() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         for _ in 0..2 {
             house.agent().await;
         }

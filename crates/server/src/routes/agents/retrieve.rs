@@ -2,29 +2,29 @@
 
 use protocol::agent::Agent;
 
-use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, routes::verbs};
 
 /// Answers with the agent. Whether it is archived is the same for all its versions.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let id = verbs::named::<Agent>(&call)?;
     let version = call.query.read::<u64>("version", "a whole number")?;
     let (engine, workspace) = (call.engine(), call.workspace());
     if let Some(agent) = engine.document_in::<Agent>(workspace, id, version).await? {
-        return Answer::json(&agent);
+        return ApiAnswer::json(&agent);
     }
     engine.document::<Agent>(workspace, id).await?;
     let version = version.unwrap_or_default();
-    Err(Problem::missing(format!("version: the agent {id} has no version {version}")))
+    Err(ApiProblem::missing(format!("version: the agent {id} has no version {version}")))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id};
+    use crate::testing::{TestServer, id};
     use serde_json::{Value, json};
 
     #[tokio::test]
     async fn each_version_is_read_by_its_number() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let first = house.agent().await;
         let path = format!("/v1/agents/{}", id(&first));
         let second = house.post(&path, &json!({"name": "other"})).await.ok();
@@ -37,7 +37,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_old_version_of_an_archived_agent_is_archived() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/agents/{}", id(&house.agent().await));
         house.post(&path, &json!({"name": "other"})).await.ok();
         house.post(&format!("{path}/archive"), &Value::Null).await.ok();
@@ -46,7 +46,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_there_is_404_and_what_is_no_agents_id_400() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         for (id, status, kind, message) in [
             ("agent_1111111111111111111111", 404, "not_found_error", "there is no agent"),
             (

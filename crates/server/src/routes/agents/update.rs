@@ -2,10 +2,10 @@
 
 use protocol::agent::Agent;
 
-use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, routes::verbs};
 
 /// Answers with the new version, or with the old one when nothing changes.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let id = verbs::named::<Agent>(&call)?;
     let body = call.body().await?;
     Ok(verbs::told(call.engine().update_agent(verbs::errand(&call), id, body).await?))
@@ -13,12 +13,12 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, TIME, id};
+    use crate::testing::{TIME, TestServer, id};
     use serde_json::{Value, json};
 
     #[tokio::test]
     async fn a_change_makes_the_next_version_and_no_change_none() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let made = house.agent().await;
         let path = format!("/v1/agents/{}", id(&made));
         let mut expected = made;
@@ -33,7 +33,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stale_version_is_409_and_not_to_be_retried() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/agents/{}", id(&house.agent().await));
         house.post(&path, &json!({"name": "b"})).await.ok();
         let told = house.post(&path, &json!({"name": "b", "version": 1})).await;
@@ -43,7 +43,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_archived_agent_is_not_changed() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/agents/{}", id(&house.agent().await));
         house.post(&format!("{path}/archive"), &Value::Null).await.ok();
         let told = house.post(&path, &json!({"name": "b"})).await;
@@ -52,7 +52,7 @@ mod tests {
 
     #[tokio::test]
     async fn racing_changes_are_all_kept() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/agents/{}", id(&house.agent().await));
         let patches: Vec<_> = (0..16).map(|key| json!({"metadata": {key.to_string(): "x"}})).collect();
         let told = futures_util::future::join_all(patches.iter().map(|patch| house.post(&path, patch))).await;

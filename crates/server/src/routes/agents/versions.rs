@@ -2,24 +2,24 @@
 
 use engine::DocumentPage;
 use protocol::{agent::Agent, page::RESOURCES};
-use store::Order;
+use store::ListOrder;
 
 use crate::{
-    answer::Answer,
-    call::Call,
-    error::Problem,
-    page::{Items, List, Listing, Token},
+    answer::ApiAnswer,
+    call::ApiRequest,
+    error::ApiProblem,
+    page::{ListName, Listing, PageItems, PageToken},
     routes::verbs,
 };
 
 /// Answers with a page of versions. Whether the agent is archived is the same for all of them.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let id = verbs::named::<Agent>(&call)?;
     let limit = call.query.limit(RESOURCES)?;
-    let listing = Listing { list: List::Versions, parent: id.bits(), order: Order::Descending };
+    let listing = Listing { list: ListName::Versions, parent: id.bits(), order: ListOrder::Descending };
     let mut after = listing.asked(&call.query)?.map(|token| token.key);
     let (workspace, bytes) = (call.workspace(), call.page_bytes());
-    let (mut items, mut last) = (Items::new(limit, bytes), None);
+    let (mut items, mut last) = (PageItems::new(limit, bytes), None);
     'page: loop {
         let most = limit + 1 - items.len();
         let found = call.engine().versions::<Agent>(workspace, id, after, most, bytes).await?;
@@ -34,18 +34,18 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         after = Some(more);
     }
     let next = last.filter(|_| items.more);
-    let next = next.map(|key| listing.seal(Token { backwards: false, key, id: 0, at: None }));
+    let next = next.map(|key| listing.seal(PageToken { backwards: false, key, id: 0, at: None }));
     items.answer(next)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id};
+    use crate::testing::{TestServer, id};
     use serde_json::json;
 
     #[tokio::test]
     async fn every_version_is_listed_once_newest_first() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let mut made = vec![house.agent().await];
         let path = format!("/v1/agents/{}", id(&made[0]));
         for name in ["b", "c", "d"] {
@@ -57,7 +57,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_agents_token_is_refused_and_an_unknown_agent_is_404() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let (one, two) = (house.agent().await, house.agent().await);
         let path = format!("/v1/agents/{}", id(&one));
         house.post(&path, &json!({"name": "b"})).await.ok();

@@ -2,21 +2,21 @@
 
 use protocol::environment::Environment;
 
-use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, routes::verbs};
 
 /// Answers with the environment, archived now or before.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     verbs::archive::<Environment>(call).await
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id};
+    use crate::testing::{TestServer, id};
     use serde_json::Value;
 
     #[tokio::test]
     async fn archive_keeps_its_time_when_it_is_repeated() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/environments/{}/archive", id(&house.environment().await));
         let first = house.post(&path, &Value::Null).await;
         let second = house.post(&path, &Value::Null).await;

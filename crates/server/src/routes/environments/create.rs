@@ -2,21 +2,21 @@
 
 use protocol::environment::Environment;
 
-use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, routes::verbs};
 
 /// Answers with the environment, fully populated.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     verbs::create::<Environment>(call).await
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, TIME, id};
+    use crate::testing::{TIME, TestServer, id};
     use serde_json::{Value, json};
 
     #[tokio::test]
     async fn an_environment_is_made_and_read_back() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let networking = json!({"type": "limited", "allowed_hosts": ["*.example.com"]});
         let config = json!({"type": "cloud", "networking": networking});
         let made = house.post("/v1/environments", &json!({"name": "n", "config": config})).await.ok();
@@ -40,7 +40,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_older_name_of_a_cloud_is_read_as_a_cloud() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let body = json!({"name": "n", "config": {"type": "anthropic_cloud"}});
         let made = house.post("/v1/environments", &body).await.ok();
         assert_eq!(made["config"]["type"], "cloud");
@@ -53,7 +53,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_is_given_once_until_it_is_free_again() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let body = json!({"name": "n"});
         let first = house.post("/v1/environments", &body).await.ok();
         let told = house.post("/v1/environments", &body).await;
@@ -68,7 +68,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_served_is_refused_by_name() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         for (config, field) in [
             (json!({"type": "self_hosted"}), "config.type: "),
             (json!({"type": "cloud", "packages": {"pip": ["numpy"]}}), "config.packages.pip: "),

@@ -2,11 +2,11 @@
 
 use protocol::environment::Environment;
 
-use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, routes::verbs};
 
 /// Answers with the id of what is gone. A session that is terminated is no hindrance, and with `force` none
 /// is: they go on.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let force = call.query.flag("force")?;
     verbs::delete::<Environment>(call, async |engine, errand, id| {
         engine.delete_environment(errand, id, force).await
@@ -16,7 +16,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id, message};
+    use crate::testing::{TestServer, id, message};
     use serde_json::{Value, json};
 
     fn place(session: &Value) -> String {
@@ -25,7 +25,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_deleted_by_force_is_gone_and_its_sessions_are_not() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let session = house.session(&[]).await;
         let path = place(&session);
         house.delete(&format!("{path}?force=false")).await.refused(409, "invalid_request_error", "");
@@ -40,7 +40,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_sessions_use_is_not_deleted_and_they_are_counted() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let first = house.session(&[]).await;
         let path = place(&first);
         let body = json!({"agent": first["agent"]["id"], "environment_id": first["environment_id"]});
@@ -67,7 +67,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn no_session_slips_in_while_its_environment_is_deleted() {
         let folder = tempfile::tempdir().expect("a folder");
-        let house = House::on(store::Store::sqlite(&folder.path().join("heddle.db")).expect("a store")).await;
+        let house =
+            TestServer::on(store::Store::sqlite(&folder.path().join("heddle.db")).expect("a store")).await;
         let agent = house.agent().await;
         for _ in 0..40 {
             let environment = house.environment().await;

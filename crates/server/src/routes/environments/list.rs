@@ -2,21 +2,21 @@
 
 use protocol::environment::Environment;
 
-use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, routes::verbs};
 
 /// Answers with a page of environments.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     verbs::list::<Environment>(call, false).await
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id};
+    use crate::testing::{TestServer, id};
     use serde_json::Value;
 
     #[tokio::test]
     async fn pages_hold_every_live_environment_once_newest_first() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let gone = house.environment().await;
         let mut made = vec![house.environment().await, house.environment().await, house.environment().await];
         made.reverse();

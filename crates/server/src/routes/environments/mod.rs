@@ -12,32 +12,32 @@ use serde_json::Value;
 
 use crate::{
     openapi::{
-        bodies::Shape,
-        queries::{ARCHIVED, Form, LIMIT, PAGE, parameter},
+        bodies::BodyShape,
+        queries::{ARCHIVED, LIMIT, PAGE, ParameterForm, parameter},
         shape::{metadata, metadata_patch, named, object, one_of, optional, required, text},
     },
-    operation::{Body, Good, Operation, delete, get, post},
+    operation::{GoodAnswer, Operation, OperationBody, delete, get, post},
 };
 
 /// What can be done with them.
 pub(super) const OPERATIONS: &[Operation] = &[
     get("/v1/environments", "environments.list", "the environments, newest first")
         .asks(&[ARCHIVED, LIMIT, PAGE])
-        .gives(Good::page::<Environment>(), |call| Box::pin(list::run(call))),
+        .gives(GoodAnswer::page::<Environment>(), |call| Box::pin(list::run(call))),
     post(
         "/v1/environments",
         "environments.create",
         "makes an environment; packages and self-hosted ones are not supported yet",
     )
-    .takes(Body::Needed(CREATE))
+    .takes(OperationBody::Needed(CREATE))
     .refuses(&[409])
-    .gives(Good::one::<Environment>(), |call| Box::pin(create::run(call))),
+    .gives(GoodAnswer::one::<Environment>(), |call| Box::pin(create::run(call))),
     get("/v1/environments/{environment_id}", "environments.retrieve", "one environment")
-        .gives(Good::one::<Environment>(), |call| Box::pin(retrieve::run(call))),
+        .gives(GoodAnswer::one::<Environment>(), |call| Box::pin(retrieve::run(call))),
     post("/v1/environments/{environment_id}", "environments.update", "changes an environment in place")
-        .takes(Body::Welcome(UPDATE))
+        .takes(OperationBody::Welcome(UPDATE))
         .refuses(&[409])
-        .gives(Good::one::<Environment>(), |call| Box::pin(update::run(call))),
+        .gives(GoodAnswer::one::<Environment>(), |call| Box::pin(update::run(call))),
     delete(
         "/v1/environments/{environment_id}",
         "environments.delete",
@@ -45,21 +45,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
     )
     .asks(&[parameter(
         "force",
-        Form::Flag,
+        ParameterForm::Flag,
         "Whether sessions that use it are no hindrance: they go on without it.",
     )])
     .refuses(&[409])
-    .gives(Good::Gone("environment_deleted"), |call| Box::pin(delete::run(call))),
+    .gives(GoodAnswer::Gone("environment_deleted"), |call| Box::pin(delete::run(call))),
     post(
         "/v1/environments/{environment_id}/archive",
         "environments.archive",
         "no new session may use it; those that run go on",
     )
-    .gives(Good::one::<Environment>(), |call| Box::pin(archive::run(call))),
+    .gives(GoodAnswer::one::<Environment>(), |call| Box::pin(archive::run(call))),
 ];
 
-const CREATE: Shape = Shape::new("EnvironmentCreateParams", create_shape);
-const UPDATE: Shape = Shape::new("EnvironmentUpdateParams", update_shape);
+const CREATE: BodyShape = BodyShape::new("EnvironmentCreateParams", create_shape);
+const UPDATE: BodyShape = BodyShape::new("EnvironmentUpdateParams", update_shape);
 
 fn create_shape() -> Value {
     object([

@@ -2,20 +2,20 @@
 
 use protocol::environment::Environment;
 
-use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, routes::verbs};
 
 /// Answers with the environment.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     verbs::retrieve::<Environment>(call).await
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::House;
+    use crate::testing::TestServer;
 
     #[tokio::test]
     async fn what_is_not_there_is_404() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let told = house.get("/v1/environments/env_1111111111111111111111").await;
         assert_eq!(told.code(), Some("environment_not_found".to_owned()));
         told.refused(404, "not_found_error", "there is no environment");

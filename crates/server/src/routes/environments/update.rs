@@ -2,21 +2,21 @@
 
 use protocol::environment::Environment;
 
-use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, routes::verbs};
 
 /// Answers with the environment as it is now.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     verbs::update::<Environment>(call).await
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id};
+    use crate::testing::{TestServer, id};
     use serde_json::{Value, json};
 
     #[tokio::test]
     async fn what_is_omitted_stays() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let body = json!({"name": "n", "description": "d", "metadata": {"a": "1", "b": "2"}});
         let made = house.post("/v1/environments", &body).await.ok();
         let path = format!("/v1/environments/{}", id(&made));
@@ -30,7 +30,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_changes_nothing_is_no_change_and_what_was_answered_may_come_back() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let config = json!({"type": "cloud", "networking": {"type": "limited", "allow_mcp_servers": true}});
         let body = json!({"name": "n", "config": config, "metadata": {"a": "1"}});
         let made = house.post("/v1/environments", &body).await.good();
@@ -61,7 +61,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_name_another_type_and_an_archived_one_are_refused() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         house.post("/v1/environments", &json!({"name": "taken"})).await.ok();
         let made = house.post("/v1/environments", &json!({"name": "n"})).await.ok();
         let path = format!("/v1/environments/{}", id(&made));

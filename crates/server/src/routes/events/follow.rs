@@ -3,7 +3,7 @@
 use engine::{Feed, FollowError, Previews};
 use protocol::{EventId, SessionId, ThreadId, limits};
 
-use crate::{call::Call, error::Problem};
+use crate::{call::ApiRequest, error::ApiProblem};
 
 /// What a client says with where it wants to go on.
 const HEADER: &str = "Last-Event-ID";
@@ -11,15 +11,15 @@ const QUERY: &str = "after_id";
 
 /// What happens in a session, or in this thread of it, as the client asked for it.
 pub(crate) async fn follow(
-    call: &Call,
+    call: &ApiRequest,
     session: SessionId,
     thread: Option<ThreadId>,
-) -> Result<Feed, Problem> {
+) -> Result<Feed, ApiProblem> {
     let (said_with, after) = after(call)?;
     let feed = call.engine().follow(call.workspace(), session, thread, after, previews(call)?).await;
     feed.map_err(|wrong| match wrong {
-        FollowError::NotFound => Problem::missing("there is no such session or thread, or it is deleted"),
-        FollowError::UnknownCursor => Problem::parameter(
+        FollowError::NotFound => ApiProblem::missing("there is no such session or thread, or it is deleted"),
+        FollowError::UnknownCursor => ApiProblem::parameter(
             said_with,
             "this stream has no such event; open it without one, then list the events",
         ),
@@ -28,8 +28,8 @@ pub(crate) async fn follow(
 }
 
 /// Where the client wants to go on, and what it says that with: the header, else the query.
-fn after(call: &Call) -> Result<(&'static str, Option<EventId>), Problem> {
-    let unknown = || Problem::parameter(HEADER, "expected the id of an event of this stream");
+fn after(call: &ApiRequest) -> Result<(&'static str, Option<EventId>), ApiProblem> {
+    let unknown = || ApiProblem::parameter(HEADER, "expected the id of an event of this stream");
     match call.headers.get(HEADER) {
         Some(id) if !id.is_empty() => {
             let id = id.to_str().ok().and_then(|id| id.trim().parse().ok());
@@ -40,7 +40,7 @@ fn after(call: &Call) -> Result<(&'static str, Option<EventId>), Problem> {
 }
 
 /// Which previews the client wants: `event_deltas[]`.
-fn previews(call: &Call) -> Result<Previews, Problem> {
+fn previews(call: &ApiRequest) -> Result<Previews, ApiProblem> {
     let known = ["agent.message", "agent.thinking"];
     let wanted = call.query.few("event_deltas", &known, limits::EVENT_DELTAS)?;
     Ok(Previews { message: wanted.contains(&"agent.message"), thinking: wanted.contains(&"agent.thinking") })

@@ -1,21 +1,21 @@
 //! `GET /v1/sessions/{session_id}/events`: what happened, page by page.
 
-use engine::{EventQuery, Order};
+use engine::{EventQuery, ListOrder};
 use protocol::{SessionId, event::Body, page::LOGS};
 
 use super::listed::page;
 use crate::{
-    answer::Answer,
-    call::Call,
-    error::Problem,
-    page::{List, Listing},
+    answer::ApiAnswer,
+    call::ApiRequest,
+    error::ApiProblem,
+    page::{ListName, Listing},
     routes::sessions::outcome,
 };
 
 /// Answers with a page of the session's events, oldest first.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let session: SessionId = call.id("session_id")?;
-    let order = call.query.order(Order::Ascending)?;
+    let order = call.query.order(ListOrder::Ascending)?;
     let query = EventQuery {
         thread: None,
         order,
@@ -25,13 +25,13 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         types: call.query.names("types", Body::LISTED)?.into_iter().collect(),
         created: call.query.created()?,
     };
-    let listing = Listing { list: List::SessionEvents, parent: session.bits(), order };
+    let listing = Listing { list: ListName::SessionEvents, parent: session.bits(), order };
     page(&call, session, listing, query, || outcome::missing(session)).await
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id, message, types};
+    use crate::testing::{TestServer, id, message, types};
     use serde_json::{Value, json};
 
     const TURN: [&str; 9] = [
@@ -46,7 +46,7 @@ mod tests {
         "session.status_idle",
     ];
 
-    async fn turn(house: &House) -> String {
+    async fn turn(house: &TestServer) -> String {
         let session = house.session(&[message("hi")]).await;
         let path = format!("/v1/sessions/{}", id(&session));
         house.settled(&path).await;
@@ -55,7 +55,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_is_listed_whole_in_both_orders_and_by_pages() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = turn(&house).await;
         let whole = house.get(&path).await.ok();
         assert_eq!((types(&whole), &whole["next_page"]), (TURN.map(String::from).to_vec(), &Value::Null));
@@ -67,7 +67,7 @@ mod tests {
 
     #[tokio::test]
     async fn types_and_times_choose() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = turn(&house).await;
         let chosen = house.get(&format!("{path}?types[0]=agent.message&types[1]=user.message")).await.ok();
         assert_eq!(types(&chosen), ["user.message", "agent.message"]);
@@ -79,7 +79,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_bad_parameter_and_a_foreign_token_are_refused() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = turn(&house).await;
         let other = turn(&house).await;
         let page = house.get(&format!("{path}?limit=2")).await.ok();

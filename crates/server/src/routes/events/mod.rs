@@ -12,18 +12,22 @@ use crate::{
     openapi::{
         bodies,
         queries::{
-            AFTER_EVENT, CREATED_GT, CREATED_GTE, CREATED_LT, CREATED_LTE, DELTAS, Form, LOG_LIMIT, ORDER,
-            PAGE, parameter,
+            AFTER_EVENT, CREATED_GT, CREATED_GTE, CREATED_LT, CREATED_LTE, DELTAS, LOG_LIMIT, ORDER, PAGE,
+            ParameterForm, parameter,
         },
     },
-    operation::{Body, Good, Operation, get, post},
+    operation::{GoodAnswer, Operation, OperationBody, get, post},
 };
 
 /// What can be done with them.
 pub(super) const OPERATIONS: &[Operation] = &[
     get("/v1/sessions/{session_id}/events", "sessions.events.list", "what happened, page by page")
         .asks(&[
-            parameter("types[]", Form::Names(event::Body::LISTED, None), "Only events of these types."),
+            parameter(
+                "types[]",
+                ParameterForm::Names(event::Body::LISTED, None),
+                "Only events of these types.",
+            ),
             CREATED_GT,
             CREATED_GTE,
             CREATED_LT,
@@ -32,16 +36,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
             LOG_LIMIT,
             PAGE,
         ])
-        .gives(Good::page::<Event>(), |call| Box::pin(list::run(call))),
+        .gives(GoodAnswer::page::<Event>(), |call| Box::pin(list::run(call))),
     post(
         "/v1/sessions/{session_id}/events",
         "sessions.events.send",
         "a client speaks to a session; outcomes are not supported yet",
     )
-    .takes(Body::Needed(bodies::EVENTS_SEND))
+    .takes(OperationBody::Needed(bodies::EVENTS_SEND))
     .refuses(&[429])
-    .gives(Good::Sent, |call| Box::pin(send::run(call))),
+    .gives(GoodAnswer::Sent, |call| Box::pin(send::run(call))),
     get("/v1/sessions/{session_id}/events/stream", "sessions.events.stream", "what happens, as it happens")
         .asks(&[DELTAS, AFTER_EVENT])
-        .gives(Good::Stream, |call| Box::pin(stream::run(call))),
+        .gives(GoodAnswer::Stream, |call| Box::pin(stream::run(call))),
 ];

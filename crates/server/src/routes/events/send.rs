@@ -11,16 +11,16 @@ use protocol::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{answer::Answer, call::Call, error::Problem};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem};
 
 /// Answers with the events as they were taken, in order, with their ids.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let session = call.id("session_id")?;
     let events = call.read(events).await?;
     let input = Input::Client { events, made: BTreeMap::new() };
     let committed = call.engine().commit_attempt(call.workspace(), session, input, call.attempt()).await?;
     let data = committed.accepted.into_iter().map(echoed).collect();
-    Answer::json(&Sent { data })
+    ApiAnswer::json(&Sent { data })
 }
 
 /// The events of a body, with pictures that a model can be shown.
@@ -49,12 +49,12 @@ fn echoed(event: Event) -> Event {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, TIME, id, message, types};
+    use crate::testing::{TIME, TestServer, id, message, types};
     use serde_json::json;
 
     #[tokio::test]
     async fn a_message_is_echoed_as_waiting_with_the_id_it_keeps() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/sessions/{}", id(&house.session(&[]).await));
         let told = house.post(&format!("{path}/events"), &json!({"events": [message("hi")]})).await.ok();
         let id = told["data"][0]["id"].clone();
@@ -70,7 +70,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tools_result_is_echoed_as_taken() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/sessions/{}", id(&house.session(&[message("call")]).await));
         house.settled(&path).await;
         let calls = house.get(&format!("{path}/events?types[]=agent.custom_tool_use")).await.ok();
@@ -94,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_interrupt_names_a_thread_of_the_session() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/sessions/{}/events", id(&house.session(&[]).await));
         let other = format!("/v1/sessions/{}/threads", id(&house.session(&[]).await));
         let foreign = house.get(&other).await.ok()["data"][0]["id"].clone();
@@ -113,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_picture_that_no_model_can_be_shown_is_refused_by_its_field() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let made = house.session(&[]).await;
         let path = format!("/v1/sessions/{}/events", id(&made));
         let source = json!({"type": "base64", "media_type": "image/png", "data": "aGVsbG8="});
@@ -134,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_bad_event_refuses_all_of_them() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/sessions/{}/events", id(&house.session(&[]).await));
         let unknown = json!({
             "type": "user.custom_tool_result", "custom_tool_use_id": "sevt_1111111111111111111111",

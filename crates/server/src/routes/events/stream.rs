@@ -1,37 +1,37 @@
 //! `GET /v1/sessions/{session_id}/events/stream`: what happens, as it happens.
 
 use super::follow::follow;
-use crate::{answer::Answer, call::Call, error::Problem, sse};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, sse};
 
 /// Answers with the session's stream, from behind `Last-Event-ID` or `after_id`, else from now.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let session = call.id("session_id")?;
     let feed = follow(&call, session, None).await?;
-    Ok(Answer::Stream(sse::told(feed, call.records())))
+    Ok(ApiAnswer::Stream(sse::told(feed, call.records())))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, Told, id, message};
+    use crate::testing::{TestAnswer, TestServer, id, message};
     use serde_json::{Value, json};
 
-    async fn ended(house: &House, text: &str) -> String {
+    async fn ended(house: &TestServer, text: &str) -> String {
         let path = format!("/v1/sessions/{}", id(&house.session(&[message(text)]).await));
         house.settled(&path).await;
         path
     }
 
-    async fn archived(house: &House, path: &str) {
+    async fn archived(house: &TestServer, path: &str) {
         house.post(&format!("{path}/archive"), &Value::Null).await.ok();
     }
 
-    fn ids(told: &Told) -> Vec<String> {
+    fn ids(told: &TestAnswer) -> Vec<String> {
         told.text().lines().filter_map(|line| line.strip_prefix("id: ")).map(String::from).collect()
     }
 
     #[tokio::test]
     async fn a_stream_has_the_published_headers_and_records() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = ended(&house, "hi").await;
         archived(&house, &path).await;
         let told = house.get(&format!("{path}/events/stream")).await;
@@ -49,7 +49,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_resumed_stream_goes_on_behind_any_event() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = ended(&house, "hi").await;
         archived(&house, &path).await;
         let listed = house.get(&format!("{path}/events")).await.ok();
@@ -66,7 +66,7 @@ mod tests {
 
     #[tokio::test]
     async fn previews_add_up_to_the_message_under_its_own_id() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/sessions/{}", id(&house.session(&[]).await));
         let url = format!("{path}/events/stream?event_deltas[]=agent.message&event_deltas[]=agent.thinking");
         let mut stream = house.stream(&url).await;
@@ -98,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_ends_with_the_engine() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/sessions/{}", id(&house.session(&[]).await));
         let mut stream = house.stream(&format!("{path}/events/stream")).await;
         house.engine().stop().await;
@@ -107,7 +107,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_foreign_cursor_and_bad_previews_are_refused() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = ended(&house, "hi").await;
         let other = ended(&house, "hi").await;
         let listed = house.get(&format!("{other}/events")).await.ok();

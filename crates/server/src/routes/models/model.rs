@@ -1,7 +1,7 @@
 //! A model, as the API shows it and lists it.
 
-use engine::Offer;
-use protocol::{Object, Stamp, page::PageSize};
+use engine::ServedModel;
+use protocol::{Object, Timestamp, page::PageSize};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -22,13 +22,13 @@ pub(super) struct Model {
     /// What people call it; its id where nobody says more.
     display_name: String,
     /// Since when it is there; the beginning of 1970 where that is not known.
-    created_at: Stamp,
+    created_at: Timestamp,
     /// Always `active`.
     lifecycle: Lifecycle,
     /// Always null: not known.
-    deprecated_at: Option<Stamp>,
+    deprecated_at: Option<Timestamp>,
     /// Always null: not known.
-    retires_at: Option<Stamp>,
+    retires_at: Option<Timestamp>,
     /// Always null: not known.
     line: Option<Object>,
     /// Always null: not known.
@@ -55,8 +55,8 @@ enum Lifecycle {
     Active,
 }
 
-impl From<Offer> for Model {
-    fn from(offer: Offer) -> Self {
+impl From<ServedModel> for Model {
+    fn from(offer: ServedModel) -> Self {
         Self {
             kind: Kind::Model,
             display_name: offer.model.display_name.unwrap_or_else(|| offer.model.id.clone()),

@@ -1,22 +1,22 @@
 //! `GET /v1/models/{model_id}`: one model.
 
 use super::model::Model;
-use crate::{answer::Answer, call::Call, error::Problem};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem};
 
 /// Answers with the model, whether or not its provider lists it: what a route answers for may be named.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let id = call.text("model_id")?;
     let found = call.engine().model(id).await;
     let none = || {
         let wrong = protocol::model::unrouted(id, &call.engine().routes().patterns(), "model_id");
-        Problem::missing(wrong.to_string())
+        ApiProblem::missing(wrong.to_string())
     };
-    Answer::json(&Model::from(found.ok_or_else(none)?))
+    ApiAnswer::json(&Model::from(found.ok_or_else(none)?))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, TIME};
+    use crate::testing::{TIME, TestServer};
     use serde_json::{Value, json};
 
     fn model(id: &str, name: &str) -> Value {
@@ -29,7 +29,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_route_answers_for_is_there_listed_or_not() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let known = house.get("/v1/models/test-4").await;
         assert_eq!(known.times(), ["2026-01-02T00:00:00.000000Z"]);
         assert_eq!(known.ok(), model("test-4", "The Fourth"));
@@ -40,7 +40,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_no_route_answers_for_is_404_and_told_the_routes() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let told = house.get("/v1/models/gpt").await;
         let message = "model_id: no route answers for the model `gpt`; the route table has `test-*`";
         told.refused(404, "not_found_error", message);

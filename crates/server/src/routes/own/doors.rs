@@ -15,7 +15,8 @@ use serde_json::json;
 
 use super::{DOORS, HTML, METRICS, Shows};
 use crate::{
-    Door, answer::Answer, auth, connections::Connection, error::Problem, openapi, query::Query, serve::Peer,
+    AppState, answer::ApiAnswer, auth, connections::ServerConnection, error::ApiProblem, openapi,
+    query::RequestQuery, serve::RequestPeer,
 };
 
 /// A page that needs nothing, runs nothing and is shown in no other.
@@ -46,11 +47,11 @@ and the key as its API key. Or send the key as <code>x-api-key</code>:
 const SPOKEN_FOR: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
 /// Adds the doors.
-pub(crate) fn add(router: Router<Arc<Door>>) -> Router<Arc<Door>> {
+pub(crate) fn add(router: Router<Arc<AppState>>) -> Router<Arc<AppState>> {
     DOORS.iter().fold(router, |router, door| router.route(door.path, route(door.shows)))
 }
 
-fn route(shows: Shows) -> MethodRouter<Arc<Door>> {
+fn route(shows: Shows) -> MethodRouter<Arc<AppState>> {
     match shows {
         Shows::Alive => routing::get(healthz),
         Shows::Ready => routing::get(readyz),
@@ -69,24 +70,24 @@ async fn home(uri: Uri) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
-    (headers, Answer::Text { kind: HTML, text: PAGE.to_owned() }).into_response()
+    (headers, ApiAnswer::Text { kind: HTML, text: PAGE.to_owned() }).into_response()
 }
 
 /// None of these doors has a query parameter.
-fn plain(uri: &Uri) -> Result<(), Problem> {
-    Query::of(uri)?.only(&[])
+fn plain(uri: &Uri) -> Result<(), ApiProblem> {
+    RequestQuery::of(uri)?.only(&[])
 }
 
-async fn healthz(State(door): State<Arc<Door>>, asked: Asked) -> Response {
-    respond(asked.admit(&door).await.and_then(|()| Answer::json(&json!({"status": "ok"}))))
+async fn healthz(State(door): State<Arc<AppState>>, asked: Asked) -> Response {
+    respond(asked.admit(&door).await.and_then(|()| ApiAnswer::json(&json!({"status": "ok"}))))
 }
 
-async fn readyz(State(door): State<Arc<Door>>, asked: Asked) -> Response {
+async fn readyz(State(door): State<Arc<AppState>>, asked: Asked) -> Response {
     respond(ready(&door, asked).await)
 }
 
-async fn metrics(State(door): State<Arc<Door>>, asked: Asked) -> Response {
-    let text = || Answer::Text { kind: METRICS, text: door.engine.counters().encode() };
+async fn metrics(State(door): State<Arc<AppState>>, asked: Asked) -> Response {
+    let text = || ApiAnswer::Text { kind: METRICS, text: door.engine.counters().encode() };
     respond(asked.admit(&door).await.map(|()| text()))
 }
 
@@ -100,25 +101,25 @@ async fn document(uri: Uri, headers: HeaderMap) -> Response {
     if asked.split(',').any(|one| ["*", &served.tag].contains(&one.trim().trim_start_matches("W/"))) {
         return (StatusCode::NOT_MODIFIED, [tag]).into_response();
     }
-    ([tag], Answer::Json(served.body.clone())).into_response()
+    ([tag], ApiAnswer::Json(served.body.clone())).into_response()
 }
 
 /// Ready: the store writes, and the engine is not about to stop.
-async fn ready(door: &Door, asked: Asked) -> Result<Answer, Problem> {
+async fn ready(door: &AppState, asked: Asked) -> Result<ApiAnswer, ApiProblem> {
     asked.admit(door).await?;
     if door.engine.stopping() {
-        return Err(Problem::stopping());
+        return Err(ApiProblem::stopping());
     }
     door.ready.tried(door.engine.store(), &door.tasks).await?;
-    Answer::json(&json!({"status": "ok"}))
+    ApiAnswer::json(&json!({"status": "ok"}))
 }
 
 /// Who asks, and by what name.
 #[derive(Debug)]
 struct Asked {
     /// Where the connection comes from, as far as it is known.
-    peer: Option<Peer>,
-    connection: Option<Arc<Connection>>,
+    peer: Option<RequestPeer>,
+    connection: Option<Arc<ServerConnection>>,
     /// What is asked for; with the host, where the whole of the address was sent.
     uri: Uri,
     headers: HeaderMap,
@@ -140,8 +141,8 @@ impl<S: Sync> FromRequestParts<S> for Asked {
 impl Asked {
     /// Lets a neighbour in without a key. A proxy on this machine is one, and whoever it speaks for is not;
     /// nor is a web page whose name somebody else has pointed at this machine.
-    async fn admit(&self, door: &Door) -> Result<(), Problem> {
-        let near = self.peer.is_some_and(|Peer(peer)| peer.ip().to_canonical().is_loopback());
+    async fn admit(&self, door: &AppState) -> Result<(), ApiProblem> {
+        let near = self.peer.is_some_and(|RequestPeer(peer)| peer.ip().to_canonical().is_loopback());
         let speaks_for_another = SPOKEN_FOR.iter().any(|name| self.headers.contains_key(*name));
         if !near || speaks_for_another || !self.by_address() {
             auth::caller(door, &self.headers).await?;
@@ -168,7 +169,7 @@ fn is_address(host: &str) -> bool {
     bare.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
 }
 
-fn respond(answer: Result<Answer, Problem>) -> Response {
+fn respond(answer: Result<ApiAnswer, ApiProblem>) -> Response {
     match answer {
         Ok(answer) => answer.into_response(),
         Err(problem) => problem.into_response(),
@@ -178,16 +179,16 @@ fn respond(answer: Result<Answer, Problem>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{House, KEY};
+    use crate::testing::{KEY, TestServer};
     use axum::{body::Body, extract::Request, http::StatusCode};
 
-    async fn asked(house: &House, path: &str, peer: Option<&str>, key: bool) -> (StatusCode, String) {
+    async fn asked(house: &TestServer, path: &str, peer: Option<&str>, key: bool) -> (StatusCode, String) {
         let mut request = Request::get(path);
         if key {
             request = request.header("x-api-key", KEY);
         }
         if let Some(peer) = peer {
-            request = request.extension(Peer(peer.parse().expect("an address")));
+            request = request.extension(RequestPeer(peer.parse().expect("an address")));
         }
         let (status, _, body) = house.raw(request.body(Body::empty()).expect("a request")).await;
         (status, String::from_utf8_lossy(&body).into_owned())
@@ -195,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_neighbour_needs_no_key_and_a_stranger_does() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         for path in ["/healthz", "/readyz", "/metrics"] {
             for near in ["127.0.0.1:9", "[::1]:9", "[::ffff:127.0.0.1]:9"] {
                 assert_eq!(asked(&house, path, Some(near), false).await.0, 200, "{path} from {near}");
@@ -210,8 +211,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_proxy_beside_the_server_needs_a_key_for_whom_it_speaks_for() {
-        let house = House::open().await;
-        let near = Peer("127.0.0.1:9".parse().expect("an address"));
+        let house = TestServer::open().await;
+        let near = RequestPeer("127.0.0.1:9".parse().expect("an address"));
         for name in SPOKEN_FOR {
             let request = || Request::get("/metrics").extension(near).header(name, "192.0.2.1");
             for (request, status) in [(request(), 401), (request().header("x-api-key", KEY), 200)] {
@@ -223,8 +224,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_whose_name_was_pointed_here_needs_a_key() {
-        let house = House::open().await;
-        let near = Peer("127.0.0.1:9".parse().expect("an address"));
+        let house = TestServer::open().await;
+        let near = RequestPeer("127.0.0.1:9".parse().expect("an address"));
         for (host, uri, status) in [
             ("localhost:7717", "/metrics", 200),
             ("LOCALHOST.", "/metrics", 200),
@@ -249,7 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_browser_is_told_what_this_is_by_a_page_that_runs_nothing() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let (status, headers, body) =
             house.raw(Request::get("/").body(Body::empty()).expect("a request")).await;
         let page = String::from_utf8(body.to_vec()).expect("UTF-8");
@@ -263,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn none_of_these_doors_has_a_query_parameter() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         for door in DOORS {
             let near = Some("127.0.0.1:9");
             assert_eq!(
@@ -280,7 +281,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stopped_engine_is_alive_and_not_ready() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         house.engine().stop().await;
         let near = Some("127.0.0.1:9");
         assert_eq!(asked(&house, "/healthz", near, false).await.0, 200);
@@ -289,7 +290,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_counters_are_shown_as_text() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         house.session(&[]).await;
         let (_, text) = asked(&house, "/metrics", None, true).await;
         assert!(text.contains("\nheddle_commits_total 1\n"), "{text}");
@@ -297,7 +298,7 @@ mod tests {
     /// With and without `--config 'profile.dev.package.server.debug-assertions=false'`.
     #[tokio::test]
     async fn the_door_that_ends_tasks_is_in_a_tests_build_alone_and_needs_a_key() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let built = cfg!(debug_assertions);
         for (name, key, status) in [
             ("known", true, if built { 200 } else { 404 }),

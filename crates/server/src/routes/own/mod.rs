@@ -8,11 +8,11 @@
 pub(crate) mod doors;
 
 use super::threads;
-use crate::operation::{Face, Good, Operation, get};
+use crate::operation::{Face, GoodAnswer, Operation, get};
 
 /// One of them, as `/openapi.json` tells it.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct OwnRoute {
     /// Where it is.
     pub(crate) path: &'static str,
     /// What it is called.
@@ -50,8 +50,8 @@ const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-
 const HTML: &str = "text/html; charset=utf-8";
 
 /// All of them.
-pub(crate) const DOORS: &[Door] = &[
-    Door {
+pub(crate) const DOORS: &[OwnRoute] = &[
+    OwnRoute {
         path: "/healthz",
         name: "heddle.healthz",
         summary: "whether the server is alive",
@@ -61,7 +61,7 @@ pub(crate) const DOORS: &[Door] = &[
         refusals: &[],
         shows: Shows::Alive,
     },
-    Door {
+    OwnRoute {
         path: "/readyz",
         name: "heddle.readyz",
         summary: "whether the server takes work: its store writes, and it is not about to stop",
@@ -71,7 +71,7 @@ pub(crate) const DOORS: &[Door] = &[
         refusals: &[529],
         shows: Shows::Ready,
     },
-    Door {
+    OwnRoute {
         path: "/metrics",
         name: "heddle.metrics",
         summary: "what the server has counted, in the OpenMetrics text form",
@@ -81,7 +81,7 @@ pub(crate) const DOORS: &[Door] = &[
         refusals: &[],
         shows: Shows::Counters,
     },
-    Door {
+    OwnRoute {
         path: "/openapi.json",
         name: "heddle.openapi",
         summary: "this document",
@@ -91,7 +91,7 @@ pub(crate) const DOORS: &[Door] = &[
         refusals: &[],
         shows: Shows::Document,
     },
-    Door {
+    OwnRoute {
         path: "/",
         name: "heddle.home",
         summary: "what this is and how to begin, for a person with a browser",
@@ -110,4 +110,4 @@ pub(super) const OPERATIONS: &[Operation] = &[get(
     "what a thread's model was sent last",
 )
 .of(Face::Heddle)
-.gives(Good::Object, |call| Box::pin(threads::prompt::run(call)))];
+.gives(GoodAnswer::Object, |call| Box::pin(threads::prompt::run(call)))];

@@ -3,21 +3,21 @@
 use kernel::Input;
 
 use super::outcome::after;
-use crate::{answer::Answer, call::Call, error::Problem};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem};
 
 /// Answers with the session, terminated.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     after(&call, Input::Archive).await
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id, message};
+    use crate::testing::{TestServer, id, message};
     use serde_json::{Value, json};
 
     #[tokio::test]
     async fn an_idle_session_is_ended_once() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/sessions/{}", id(&house.session(&[]).await));
         let first = house.post(&format!("{path}/archive"), &Value::Null).await;
         let times = first.times();
@@ -31,7 +31,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_running_session_is_not_archived() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/sessions/{}", id(&house.session(&[message("hold")]).await));
         let told = house.post(&format!("{path}/archive"), &Value::Null).await;
         told.refused(

@@ -5,27 +5,27 @@ use protocol::Invalid;
 use serde_json::Value;
 
 use crate::{
-    answer::{self, Answer},
-    call::Call,
-    error::Problem,
+    answer::{self, ApiAnswer},
+    call::ApiRequest,
+    error::ApiProblem,
 };
 
 /// Answers with the session: `running` when it begins with events, else `idle`.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let (engine, workspace) = (call.engine(), call.workspace());
     if let Some(attempt) = call.attempt()
         && let Some(session) = engine.opened(workspace, attempt).await?
     {
-        return Answer::json(&session);
+        return ApiAnswer::json(&session);
     }
     let request = call.read(request).await?;
     let session = engine.open_session(workspace, request, call.attempt()).await?;
     answer::made(session.id);
-    Answer::json(&session)
+    ApiAnswer::json(&session)
 }
 
 /// What a body asks for, with pictures that a model can be shown.
-fn request(body: Value) -> Result<session::Request, Invalid> {
+fn request(body: Value) -> Result<session::SessionRequest, Invalid> {
     let request = session::create(body)?;
     engine::shown(&request.events, "initial_events")?;
     Ok(request)
@@ -33,12 +33,12 @@ fn request(body: Value) -> Result<session::Request, Invalid> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, TIME, id, message, tool};
+    use crate::testing::{TIME, TestServer, id, message, tool};
     use serde_json::{Value, json};
 
     #[tokio::test]
     async fn a_session_is_opened_and_read_back() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let (agent, environment) = (house.agent().await, house.environment().await);
         let body = json!({
             "agent": agent["id"], "environment_id": environment["id"], "title": "t", "metadata": {"a": "b"},
@@ -65,13 +65,13 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_begins_with_events_is_running_at_once() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         assert_eq!(house.session(&[message("hold")]).await["status"], json!("running"));
     }
 
     #[tokio::test]
     async fn an_agent_is_named_plainly_pinned_or_overridden() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let agent = house.agent().await;
         let environment = house.environment().await;
         house.post(&format!("/v1/agents/{}", id(&agent)), &json!({"name": "second"})).await.ok();
@@ -96,7 +96,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_missing_or_archived_is_named() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let (agent, environment) =
             (house.agent().await["id"].clone(), house.environment().await["id"].clone());
         let nobody = "agent_1111111111111111111111";
@@ -133,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_bad_initial_event_opens_nothing() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let (agent, environment) = (house.agent().await, house.environment().await);
         let events = json!([message("a"), {"type": "user.interrupt"}]);
         let body =

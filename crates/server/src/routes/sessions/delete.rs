@@ -3,23 +3,23 @@
 use protocol::SessionId;
 use serde_json::json;
 
-use crate::{answer::Answer, call::Call, error::Problem};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem};
 
 /// Answers with the id of what is gone.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let id: SessionId = call.id("session_id")?;
     call.engine().delete(call.workspace(), id).await?;
-    Answer::json(&json!({"id": id, "type": "session_deleted"}))
+    ApiAnswer::json(&json!({"id": id, "type": "session_deleted"}))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id, message};
+    use crate::testing::{TestServer, id, message};
     use serde_json::json;
 
     #[tokio::test]
     async fn what_is_deleted_is_gone() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let session = house.session(&[]).await;
         let path = format!("/v1/sessions/{}", id(&session));
         let told = house.delete(&path).await.ok();
@@ -38,7 +38,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_running_session_is_not_deleted() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/sessions/{}", id(&house.session(&[message("hold")]).await));
         let told = house.delete(&path).await;
         told.refused(

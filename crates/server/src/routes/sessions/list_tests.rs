@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use proptest::{collection, option, prelude::*, sample, test_runner::TestRunner};
-use protocol::Stamp;
+use protocol::Timestamp;
 use serde_json::{Value, json};
 
-use crate::testing::{House, data, id, message, still};
+use crate::testing::{TestServer, data, id, message, still};
 
 fn ids(list: &Value) -> Vec<Value> {
     list["data"].as_array().into_iter().flatten().map(|session| session["id"].clone()).collect()
 }
 
-async fn five(house: &House) -> Vec<Value> {
+async fn five(house: &TestServer) -> Vec<Value> {
     let mut made = Vec::new();
     for _ in 0..5 {
         made.push(house.session(&[]).await["id"].clone());
@@ -22,7 +22,7 @@ async fn five(house: &House) -> Vec<Value> {
 
 #[tokio::test]
 async fn pages_run_forth_and_back_in_both_orders() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let mut made = five(&house).await;
     for order in ["asc", "desc"] {
         let path = format!("/v1/sessions?order={order}&limit=2");
@@ -45,7 +45,7 @@ async fn pages_run_forth_and_back_in_both_orders() {
 
 #[tokio::test]
 async fn newest_come_first_unless_asked() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let mut made = five(&house).await;
     assert_eq!(ids(&house.get("/v1/sessions?order=asc").await.ok()), made);
     made.reverse();
@@ -54,7 +54,7 @@ async fn newest_come_first_unless_asked() {
 
 #[tokio::test]
 async fn filters_choose() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let idle = house.session(&[]).await;
     let busy = house.session(&[message("hold")]).await;
     let agent = busy["agent"]["id"].as_str().unwrap_or_default();
@@ -80,7 +80,7 @@ async fn filters_choose() {
 
 #[tokio::test]
 async fn a_bad_parameter_is_named() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     five(&house).await;
     let page = house.get("/v1/sessions?limit=2").await.ok();
     let token = page["next_page"].as_str().unwrap_or_default();
@@ -131,7 +131,7 @@ fn asked(moments: usize) -> impl Strategy<Value = Asked> {
 }
 
 /// Sessions of two agents in two versions, made two at a moment; some archived, some at work, some deleted.
-async fn crowd(house: &House) -> (Vec<Value>, Vec<Value>) {
+async fn crowd(house: &TestServer) -> (Vec<Value>, Vec<Value>) {
     let agents = [house.agent().await, house.agent().await];
     for agent in &agents {
         house.post(&format!("/v1/agents/{}", id(agent)), &json!({"name": "second"})).await.ok();
@@ -182,7 +182,7 @@ fn chosen(asked: &Asked, agents: &[Value], moments: &[String], session: &Value) 
 #[test]
 fn any_filter_walked_forth_and_back_shows_what_it_chooses() {
     let runtime = still();
-    let house = runtime.block_on(House::still());
+    let house = runtime.block_on(TestServer::still());
     let (agents, all) = runtime.block_on(crowd(&house));
     let mut moments: Vec<_> =
         all.iter().map(|session| session["created_at"].as_str().unwrap().to_owned()).collect();
@@ -215,7 +215,7 @@ fn any_filter_walked_forth_and_back_shows_what_it_chooses() {
 
 #[tokio::test]
 async fn what_comes_and_goes_between_pages_shifts_nothing() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let made = five(&house).await;
     let page = async |token: &Value| {
         let token = token.as_str().expect("a token");
@@ -255,7 +255,7 @@ async fn what_comes_and_goes_between_pages_shifts_nothing() {
 
 #[tokio::test]
 async fn filters_and_limits_may_change_between_pages_and_times_too_while_they_hold_the_cursor() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let made = five(&house).await;
     let first = house.get("/v1/sessions?limit=2").await.good();
     let token = first["next_page"].as_str().expect("a token");
@@ -281,7 +281,7 @@ async fn filters_and_limits_may_change_between_pages_and_times_too_while_they_ho
 
 #[tokio::test]
 async fn every_form_of_a_parameter_is_read() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     let session = house.session(&[]).await;
     let agent = session["agent"]["id"].as_str().expect("an id");
     let other = "agent_1111111111111111111112";
@@ -305,7 +305,7 @@ async fn every_form_of_a_parameter_is_read() {
 
 #[tokio::test]
 async fn what_is_no_value_is_refused_by_name() {
-    let house = House::open().await;
+    let house = TestServer::open().await;
     for (query, message) in [
         ("limit=101", "limit: must be at most 100"),
         ("limit=-1", "limit: expected a whole number from 0 to 100 (0 means 20), got `-1`"),
@@ -344,11 +344,11 @@ async fn what_is_no_value_is_refused_by_name() {
 
 #[tokio::test(start_paused = true)]
 async fn sessions_of_one_moment_are_told_apart_by_their_ids() {
-    let house = House::still().await;
+    let house = TestServer::still().await;
     let mut made = five(&house).await;
     made.sort_by_key(|id| id.as_str().expect("an id").to_owned());
     let listed = house.walked("/v1/sessions?order=asc", &[2]).await;
-    let at = Stamp::from_micros(1_700_000_000_000_000);
+    let at = Timestamp::from_micros(1_700_000_000_000_000);
     assert!(listed.iter().all(|session| session["created_at"] == json!(at)));
     assert_eq!(listed.iter().map(|session| session["id"].clone()).collect::<Vec<_>>(), made);
 }

@@ -14,27 +14,31 @@ use crate::{
     openapi::{
         bodies,
         queries::{
-            ARCHIVED, CREATED_GT, CREATED_GTE, CREATED_LT, CREATED_LTE, Form, LIMIT, ORDER, PAGE, STATUSES,
-            parameter,
+            ARCHIVED, CREATED_GT, CREATED_GTE, CREATED_LT, CREATED_LTE, LIMIT, ORDER, PAGE, ParameterForm,
+            STATUSES, parameter,
         },
     },
-    operation::{Body, Good, Operation, delete, get, post},
+    operation::{GoodAnswer, Operation, OperationBody, delete, get, post},
 };
 
 /// What can be done with them.
 pub(super) const OPERATIONS: &[Operation] = &[
     get("/v1/sessions", "sessions.list", "the sessions; the one list that runs both ways")
         .asks(&[
-            parameter("agent_id", Form::Agent, "Only those of this agent."),
-            parameter("agent_version", Form::Whole, "Only those of this version; goes only with `agent_id`."),
+            parameter("agent_id", ParameterForm::Agent, "Only those of this agent."),
+            parameter(
+                "agent_version",
+                ParameterForm::Whole,
+                "Only those of this version; goes only with `agent_id`.",
+            ),
             parameter(
                 "deployment_id",
-                Form::Text,
+                ParameterForm::Text,
                 "Deployments are not supported yet: no session belongs to one.",
             ),
             parameter(
                 "memory_store_id",
-                Form::Text,
+                ParameterForm::Text,
                 "Memory stores are not supported yet: no session has one.",
             ),
             STATUSES,
@@ -47,25 +51,25 @@ pub(super) const OPERATIONS: &[Operation] = &[
             LIMIT,
             PAGE,
         ])
-        .gives(Good::page::<Session>(), |call| Box::pin(list::run(call))),
+        .gives(GoodAnswer::page::<Session>(), |call| Box::pin(list::run(call))),
     post(
         "/v1/sessions",
         "sessions.create",
         "opens a session; resources, vaults and budgets are not supported yet",
     )
-    .takes(Body::Needed(bodies::SESSION_CREATE))
-    .gives(Good::one::<Session>(), |call| Box::pin(create::run(call))),
+    .takes(OperationBody::Needed(bodies::SESSION_CREATE))
+    .gives(GoodAnswer::one::<Session>(), |call| Box::pin(create::run(call))),
     get("/v1/sessions/{session_id}", "sessions.retrieve", "one session")
-        .gives(Good::one::<Session>(), |call| Box::pin(retrieve::run(call))),
+        .gives(GoodAnswer::one::<Session>(), |call| Box::pin(retrieve::run(call))),
     post("/v1/sessions/{session_id}", "sessions.update", "title, metadata, and the tools of an idle session")
-        .takes(Body::Welcome(bodies::SESSION_UPDATE))
-        .gives(Good::one::<Session>(), |call| Box::pin(update::run(call))),
+        .takes(OperationBody::Welcome(bodies::SESSION_UPDATE))
+        .gives(GoodAnswer::one::<Session>(), |call| Box::pin(update::run(call))),
     delete("/v1/sessions/{session_id}", "sessions.delete", "removes a session and its history")
-        .gives(Good::Gone("session_deleted"), |call| Box::pin(delete::run(call))),
+        .gives(GoodAnswer::Gone("session_deleted"), |call| Box::pin(delete::run(call))),
     post(
         "/v1/sessions/{session_id}/archive",
         "sessions.archive",
         "ends a session for good; its history stays",
     )
-    .gives(Good::one::<Session>(), |call| Box::pin(archive::run(call))),
+    .gives(GoodAnswer::one::<Session>(), |call| Box::pin(archive::run(call))),
 ];

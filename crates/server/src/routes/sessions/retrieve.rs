@@ -1,22 +1,22 @@
 //! `GET /v1/sessions/{session_id}`: one session.
 
 use super::outcome::missing;
-use crate::{answer::Answer, call::Call, error::Problem};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem};
 
 /// Answers with the session.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let id = call.id("session_id")?;
     let found = call.engine().session(call.workspace(), id).await?;
-    Answer::json(&found.ok_or_else(|| missing(id))?)
+    ApiAnswer::json(&found.ok_or_else(|| missing(id))?)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id};
+    use crate::testing::{TestServer, id};
 
     #[tokio::test]
     async fn every_form_of_an_id_is_read_and_an_unknown_one_is_404() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let session = house.session(&[]).await;
         let id = id(&session);
         let digits = id.trim_start_matches("sesn_");

@@ -1,25 +1,25 @@
 //! `POST /v1/sessions/{session_id}`: title, metadata, and the tools of an idle session.
 
 use kernel::{Input, rules::session};
-use protocol::{environment::Environment, parse::Given, tool::Tool};
+use protocol::{environment::Environment, parse::GivenField, tool::AgentTool};
 
 use super::outcome::{after, earlier, told};
-use crate::{answer::Answer, call::Call, error::Problem};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem};
 
 /// Answers with the session as it is now.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let change = call.read(session::update).await?;
     if let Some(earlier) = earlier(&call).await? {
         return told(&call, &earlier).await;
     }
-    if let Given::Value(tools) = &change.tools {
+    if let GivenField::Value(tools) = &change.tools {
         reachable(&call, tools).await?;
     }
     after(&call, Input::Update(change)).await
 }
 
 /// Refuses web tools that are to reach more than the session's environment does, if that is still there.
-async fn reachable(call: &Call, tools: &[Tool]) -> Result<(), Problem> {
+async fn reachable(call: &ApiRequest, tools: &[AgentTool]) -> Result<(), ApiProblem> {
     let Some(session) = call.engine().session(call.workspace(), call.id("session_id")?).await? else {
         return Ok(());
     };
@@ -32,12 +32,12 @@ async fn reachable(call: &Call, tools: &[Tool]) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id, message};
+    use crate::testing::{TestServer, id, message};
     use serde_json::{Value, json};
 
     #[tokio::test]
     async fn a_change_is_seen_and_told_and_no_change_is_not() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let session = house.session(&[]).await;
         let path = format!("/v1/sessions/{}", id(&session));
         let body = json!({"title": "new", "metadata": {"a": "b"}, "agent": {"tools": []}});
@@ -54,7 +54,7 @@ mod tests {
 
     #[tokio::test]
     async fn web_tools_stay_within_the_environments_network() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let networking = json!({"type": "limited", "allowed_hosts": ["*.example.com"]});
         let config = json!({"type": "cloud", "networking": networking});
         let environment = house.post("/v1/environments", &json!({"name": "n", "config": config})).await.ok();
@@ -80,7 +80,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_mistake_a_busy_agent_and_an_unknown_session_are_refused() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/sessions/{}", id(&house.session(&[message("hold")]).await));
         let told = house.post(&path, &json!({"vault_ids": ["vlt_1"]})).await;
         told.refused(400, "invalid_request_error", "vault_ids: ");

@@ -4,11 +4,11 @@ use kernel::Input;
 use protocol::ThreadId;
 
 use super::found::named;
-use crate::{answer::Answer, call::Call, error::Problem, routes::sessions::outcome};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, routes::sessions::outcome};
 
 /// Answers with the thread, terminated. Once more changes nothing. One that works is refused, and so is the
 /// primary, which ends with its session.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let committed = if let Some(earlier) = outcome::earlier(&call).await? {
         earlier
     } else {
@@ -18,17 +18,19 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     };
     let id: ThreadId = call.id("thread_id")?;
     let archived = call.engine().thread_at(&committed.head, committed.at, id).await?;
-    Answer::json(&archived.ok_or_else(|| Problem::internal("an archived thread is not in its session"))?)
+    ApiAnswer::json(
+        &archived.ok_or_else(|| ApiProblem::internal("an archived thread is not in its session"))?,
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, TIME, id, types};
+    use crate::testing::{TIME, TestServer, id, types};
     use serde_json::{Value, json};
 
     #[tokio::test]
     async fn a_child_that_rests_is_archived_and_once_more_changes_nothing() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let (path, child) = house.family("call").await;
         house.settled(&path).await;
         let url = format!("{path}/threads/{}", id(&child));
@@ -51,7 +53,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_child_at_work_is_not_archived() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let (path, child) = house.family("hold").await;
         let told = house.post(&format!("{path}/threads/{}/archive", id(&child)), &Value::Null).await;
         told.refused(400, "invalid_request_error", "cannot archive while the status");
@@ -59,7 +61,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_primary_is_not_archived_by_itself() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let threads = format!("/v1/sessions/{}/threads", id(&house.session(&[]).await));
         let id = id(&house.get(&threads).await.ok()["data"][0]);
         let told = house.post(&format!("{threads}/{id}/archive"), &Value::Null).await;

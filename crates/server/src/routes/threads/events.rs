@@ -2,22 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use engine::{EventQuery, Order, Range};
+use engine::{EventQuery, ListOrder, TimeRange};
 use protocol::page::LOGS;
 
 use super::found::named;
 use crate::{
-    answer::Answer,
-    call::Call,
-    error::Problem,
-    page::{List, Listing},
+    answer::ApiAnswer,
+    call::ApiRequest,
+    error::ApiProblem,
+    page::{ListName, Listing},
     routes::{events::listed, sessions::outcome},
 };
 
 /// Answers with a page of the thread's events, oldest first.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let (session, thread) = named(&call).await?;
-    let order = call.query.order(Order::Ascending)?;
+    let order = call.query.order(ListOrder::Ascending)?;
     let query = EventQuery {
         thread: Some(thread.id),
         order,
@@ -25,20 +25,20 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         limit: call.query.limit(LOGS)?,
         bytes: call.page_bytes(),
         types: BTreeSet::new(),
-        created: Range::default(),
+        created: TimeRange::default(),
     };
-    let listing = Listing { list: List::ThreadEvents, parent: thread.id.bits(), order };
+    let listing = Listing { list: ListName::ThreadEvents, parent: thread.id.bits(), order };
     listed::page(&call, session, listing, query, || outcome::missing(session)).await
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id, message, types};
+    use crate::testing::{TestServer, id, message, types};
     use serde_json::Value;
 
     #[tokio::test]
     async fn a_childs_inside_is_its_own_and_what_needs_the_client_is_on_both() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let (path, child) = house.family("call").await;
         house.settled(&path).await;
         let own = house.get(&format!("{path}/threads/{}/events", id(&child))).await.ok();
@@ -75,7 +75,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_primarys_events_are_the_sessions() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/sessions/{}", id(&house.session(&[message("hi")]).await));
         house.settled(&path).await;
         let id = id(&house.get(&format!("{path}/threads")).await.ok()["data"][0]);

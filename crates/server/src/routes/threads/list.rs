@@ -1,22 +1,22 @@
 //! `GET /v1/sessions/{session_id}/threads`: a session's threads, the primary first.
 
-use protocol::{SessionId, page::LOGS, session::Status};
-use store::Order;
+use protocol::{SessionId, page::LOGS, session::SessionStatus};
+use store::ListOrder;
 
 use super::found::all;
 use crate::{
-    answer::Answer,
-    call::Call,
-    error::Problem,
-    page::{Items, List, Listing, Token},
+    answer::ApiAnswer,
+    call::ApiRequest,
+    error::ApiProblem,
+    page::{ListName, Listing, PageItems, PageToken},
 };
 
 /// Answers with a page of threads, archived ones too.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let session: SessionId = call.id("session_id")?;
     let limit = call.query.limit(LOGS)?;
-    let statuses = call.query.names("statuses", Status::NAMES)?;
-    let listing = Listing { list: List::Threads, parent: session.bits(), order: Order::Ascending };
+    let statuses = call.query.names("statuses", SessionStatus::NAMES)?;
+    let listing = Listing { list: ListName::Threads, parent: session.bits(), order: ListOrder::Ascending };
     let from = listing.asked(&call.query)?.map_or(0, |token| token.key as usize);
     let threads = all(&call, session).await?;
     // A thread keeps its place, so a place is a cursor.
@@ -25,20 +25,21 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         .skip(from)
         .filter(|(_, thread)| statuses.is_empty() || statuses.contains(&thread.status.name()))
         .collect();
-    let items = Items::fit(shown.iter().map(|(_, thread)| thread), limit, call.page_bytes())?;
+    let items = PageItems::fit(shown.iter().map(|(_, thread)| thread), limit, call.page_bytes())?;
     let next = shown.get(items.len()).filter(|_| items.more);
-    let next = next.map(|(place, _)| listing.seal(Token { backwards: false, key: *place, id: 0, at: None }));
+    let next =
+        next.map(|(place, _)| listing.seal(PageToken { backwards: false, key: *place, id: 0, at: None }));
     items.answer(next)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, TIME, id, message, tool};
+    use crate::testing::{TIME, TestServer, id, message, tool};
     use serde_json::json;
 
     #[tokio::test]
     async fn the_primary_is_listed_with_its_agent() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let session = house.session(&[]).await;
         let listed = house.get(&format!("/v1/sessions/{}/threads", id(&session))).await.ok();
         let thread = json!({
@@ -59,7 +60,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_child_is_listed_behind_its_parent_with_its_own_agent() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let (path, child) = house.family("hold").await;
         let listed = house.pages(&format!("{path}/threads?limit=1"), &[1, 1]).await;
         assert_eq!(listed[1]["parent_thread_id"], listed[0]["id"]);
@@ -76,7 +77,7 @@ mod tests {
 
     #[tokio::test]
     async fn statuses_choose() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/sessions/{}/threads", id(&house.session(&[message("hold")]).await));
         for (query, found) in [("statuses[]=running", 1), ("statuses[]=idle&statuses[]=terminated", 0)] {
             let listed = house.get(&format!("{path}?{query}")).await.ok();

@@ -1,21 +1,21 @@
 //! `GET /v1/sessions/{session_id}/threads/{thread_id}`: one thread.
 
 use super::found::named;
-use crate::{answer::Answer, call::Call, error::Problem};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem};
 
 /// Answers with the thread.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let (_, thread) = named(&call).await?;
-    Answer::json(&thread)
+    ApiAnswer::json(&thread)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id};
+    use crate::testing::{TestServer, id};
 
     #[tokio::test]
     async fn a_thread_is_found_in_its_own_session_only() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let (mine, other) = (house.session(&[]).await, house.session(&[]).await);
         let threads = format!("/v1/sessions/{}/threads", id(&mine));
         let listed = house.get(&threads).await.ok();

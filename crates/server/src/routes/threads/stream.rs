@@ -1,23 +1,23 @@
 //! `GET /v1/sessions/{session_id}/threads/{thread_id}/stream`: what happens on one thread.
 
 use super::found::named;
-use crate::{answer::Answer, call::Call, error::Problem, routes::events::follow::follow, sse};
+use crate::{answer::ApiAnswer, call::ApiRequest, error::ApiProblem, routes::events::follow::follow, sse};
 
 /// Answers with the thread's stream, from behind `Last-Event-ID` or `after_id`, else from now.
-pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+pub(crate) async fn run(call: ApiRequest) -> Result<ApiAnswer, ApiProblem> {
     let (session, thread) = named(&call).await?;
     let feed = follow(&call, session, Some(thread.id)).await?;
-    Ok(Answer::Stream(sse::told(feed, call.records())))
+    Ok(ApiAnswer::Stream(sse::told(feed, call.records())))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id, message};
+    use crate::testing::{TestServer, id, message};
     use serde_json::Value;
 
     #[tokio::test]
     async fn a_childs_stream_ends_when_it_is_archived_and_again_for_who_comes_late() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let (path, child) = house.family("call").await;
         house.settled(&path).await;
         let url = format!("{path}/threads/{}", id(&child));
@@ -34,7 +34,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_threads_stream_ends_with_the_thread() {
-        let house = House::open().await;
+        let house = TestServer::open().await;
         let path = format!("/v1/sessions/{}", id(&house.session(&[message("hi")]).await));
         house.settled(&path).await;
         let thread = id(&house.get(&format!("{path}/threads")).await.ok()["data"][0]);

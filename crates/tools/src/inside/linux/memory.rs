@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
-use sandbox::{Isolation, Layout};
+use sandbox::{Isolation, JailLayout};
 
 use super::{processes, unlinked};
 
@@ -14,7 +14,7 @@ const SHARED: &str = "/dev/shm";
 
 /// In bytes: of processes, of file systems and files in memory, and of System V's. What is shared counts for
 /// each process that has it; what was sent and not received, and what a process hides, does not.
-pub(in crate::inside) fn held_bytes(layout: &Layout, isolation: Isolation) -> u64 {
+pub(in crate::inside) fn held_bytes(layout: &JailLayout, isolation: Isolation) -> u64 {
     let shared = Path::new(SHARED);
     // Without a jail these are the machine's.
     let (in_memory, system_v) = match isolation {

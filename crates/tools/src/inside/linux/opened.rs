@@ -8,12 +8,12 @@ use rustix::io;
 
 /// It closes when we are done.
 #[derive(Debug)]
-pub(in crate::inside) struct Opened {
+pub(in crate::inside) struct OpenedFolder {
     folder: OwnedFd,
     mode: Mode,
 }
 
-impl Opened {
+impl OpenedFolder {
     /// Lets the owner look in; nothing if the folder is not ours.
     pub(in crate::inside) fn new(parent: BorrowedFd<'_>, name: &CStr, mode: Mode) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -29,7 +29,7 @@ impl Opened {
     }
 }
 
-impl Drop for Opened {
+impl Drop for OpenedFolder {
     fn drop(&mut self) {
         // It may be gone by now.
         self.set(self.mode).ok();

@@ -10,16 +10,16 @@ use sandbox::Isolation;
 
 use crate::inside::{
     ambient,
-    processes::{GOING, Whose},
+    processes::{GOING, ProcessOwner},
 };
 
 /// The processes that were started here.
 #[derive(Debug)]
-pub(in crate::inside) struct Processes {
+pub(in crate::inside) struct StartedProcesses {
     isolation: Isolation,
 }
 
-impl Processes {
+impl StartedProcesses {
     /// Those of a jail, or of none.
     pub(in crate::inside) fn new(isolation: Isolation) -> Self {
         Self { isolation }
@@ -30,11 +30,11 @@ impl Processes {
     pub(in crate::inside) fn began(&self, _shell: Pid) {}
 
     /// Kills them, and returns when they are gone or two seconds have passed.
-    pub(in crate::inside) fn end(&self, whose: Whose<'_>) {
+    pub(in crate::inside) fn end(&self, whose: ProcessOwner<'_>) {
         let until = ambient::now() + GOING;
         let mut stopped = BTreeSet::new();
         loop {
-            if whose == Whose::All && self.isolation == Isolation::Local && getpid() == Pid::INIT {
+            if whose == ProcessOwner::All && self.isolation == Isolation::Local && getpid() == Pid::INIT {
                 // Pid 1's kill(-1): all but pid 1 at one stroke, however fast they fork. Elsewhere than in a
                 // pid namespace of our own this would end the whole machine.
                 kill_process_group(Pid::INIT, Signal::KILL).ok();
@@ -110,11 +110,11 @@ impl Process {
 
 /// The pids of all that were started here and live.
 pub(super) fn ours() -> Vec<i32> {
-    find(Whose::All, &BTreeSet::new()).iter().map(|process| process.name().0).collect()
+    find(ProcessOwner::All, &BTreeSet::new()).iter().map(|process| process.name().0).collect()
 }
 
 /// Those that live. Whatever is `known` is still theirs, whoever its parent is by now.
-fn find(whose: Whose<'_>, known: &BTreeSet<(i32, u64)>) -> Vec<Process> {
+fn find(whose: ProcessOwner<'_>, known: &BTreeSet<(i32, u64)>) -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let mut all: Vec<_> = entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
@@ -127,8 +127,8 @@ fn find(whose: Whose<'_>, known: &BTreeSet<(i32, u64)>) -> Vec<Process> {
     let own = getpid().as_raw_nonzero().get();
     let ours = below(&all, known.iter().copied().chain([own]).collect());
     let wanted = match whose {
-        Whose::All => ours.clone(),
-        Whose::Shells(shells) => {
+        ProcessOwner::All => ours.clone(),
+        ProcessOwner::Shells(shells) => {
             let shells: BTreeSet<i32> = shells.iter().map(|shell| shell.as_raw_nonzero().get()).collect();
             let group = all.iter().filter(|process| shells.contains(&process.group));
             let group = group.map(|process| process.name().0);

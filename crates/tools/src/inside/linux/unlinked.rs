@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, makedev, openat, sta
 use rustix::process::{Pid, getpid, test_kill_process};
 
 use super::processes;
-use crate::inside::held::{BLOCK_BYTES, Held};
+use crate::inside::held::{BLOCK_BYTES, FoldersHeld};
 
 /// Descriptors that are looked at. Who has more counts as one who has too many files.
 const LOOKS: usize = 500_000;
@@ -22,8 +22,8 @@ const MAPS_BYTES: u64 = 8 * 1024 * 1024;
 
 /// What is deleted and still held.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::inside) struct Deleted {
-    pub(in crate::inside) held: Held,
+pub(in crate::inside) struct DeletedFiles {
+    pub(in crate::inside) held: FoldersHeld,
     /// Those of them that are mapped and that no descriptor shows, and how large they are taken to be.
     pub(in crate::inside) mapped: Vec<(u64, u64)>,
 }
@@ -35,10 +35,10 @@ pub(in crate::inside) fn measure<'a>(
     folders: impl IntoIterator<Item = &'a Path>,
     most: u64,
     known: &dyn Fn(u64) -> u64,
-) -> Deleted {
+) -> DeletedFiles {
     let devices = folders.into_iter().filter_map(|folder| Some(stat(folder).ok()?.st_dev)).collect();
     let count = held(devices, most);
-    let mut deleted = Deleted { held: count.held, mapped: Vec::new() };
+    let mut deleted = DeletedFiles { held: count.held, mapped: Vec::new() };
     for (device, file) in count.mapped.difference(&count.seen) {
         if count.devices.contains(device) {
             let bytes = known(*file);
@@ -107,7 +107,7 @@ fn held(devices: BTreeSet<u64>, most: u64) -> Count {
 struct Count {
     devices: BTreeSet<u64>,
     seen: BTreeSet<(u64, u64)>,
-    held: Held,
+    held: FoldersHeld,
     /// What descriptors show of other file systems.
     elsewhere: BTreeMap<(u64, u64), u64>,
     mapped: BTreeSet<(u64, u64)>,
@@ -191,10 +191,10 @@ mod tests {
         }
         let bytes = held.bytes;
         assert!(((1 << 20)..(2 << 20)).contains(&bytes), "{bytes}");
-        assert_eq!(held, Held { bytes, entries: 1 });
-        assert_eq!(elsewhere, Held::default());
+        assert_eq!(held, FoldersHeld { bytes, entries: 1 });
+        assert_eq!(elsewhere, FoldersHeld::default());
         assert_eq!(least.entries, 0);
-        assert_eq!(measure(root, 10), Held::default());
+        assert_eq!(measure(root, 10), FoldersHeld::default());
     }
 
     #[test]
@@ -219,6 +219,6 @@ mod tests {
         holder.wait().expect("ends");
         let bytes = number * 1000;
         let mapped = vec![(number, bytes)];
-        assert_eq!(held, Deleted { held: Held { bytes, entries: 1 }, mapped });
+        assert_eq!(held, DeletedFiles { held: FoldersHeld { bytes, entries: 1 }, mapped });
     }
 }

@@ -7,9 +7,9 @@ use rustix::event::{EventfdFlags, eventfd};
 
 /// Rings until it is cleared, however often it was rung.
 #[derive(Debug)]
-pub(in crate::inside) struct Wake(OwnedFd);
+pub(in crate::inside) struct WakeBell(OwnedFd);
 
-impl Wake {
+impl WakeBell {
     /// A silent one.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl Wake {
     }
 }
 
-impl AsFd for Wake {
+impl AsFd for WakeBell {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

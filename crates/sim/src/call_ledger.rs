@@ -6,34 +6,34 @@ use std::collections::BTreeMap;
 use protocol::EventId;
 use serde_json::Value;
 
-use crate::line::Line;
+use crate::line::LogLine;
 use crate::words::{ENDED, INTERRUPTED, is_unread};
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Call {
+pub(crate) struct LedgerCall {
     /// The event that made it.
     pub(crate) id: EventId,
     /// The tool.
     pub(crate) name: String,
     /// Who acts on it.
-    pub(crate) kind: Kind,
+    pub(crate) kind: LedgerKind,
     /// What a person said of it first.
-    pub(crate) verdict: Option<Verdict>,
+    pub(crate) verdict: Option<LedgerVerdict>,
     /// Whether it is written down that it has begun.
     pub(crate) begun: bool,
     /// Whether it has been answered.
     pub(crate) answered: bool,
     /// What a client answered it with.
-    pub(crate) given: Option<Given>,
+    pub(crate) given: Option<LedgerResult>,
 }
 
 /// The content and `is_error` of a client's result.
-pub(crate) type Given = (Option<Value>, bool);
+pub(crate) type LedgerResult = (Option<Value>, bool);
 
 /// Who acts on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum LedgerKind {
     /// The client answers it.
     Custom,
     /// It runs without anybody's word.
@@ -46,20 +46,20 @@ pub(crate) enum Kind {
 
 /// What a person said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum LedgerVerdict {
     /// It may run.
     Allow,
     /// It may not, for this reason; empty for none.
     Deny(String),
 }
 
-impl Call {
+impl LedgerCall {
     /// Whether the client must act before anything happens to it.
     pub(crate) fn needs_client(&self) -> bool {
         let waits = match self.kind {
-            Kind::Custom => true,
-            Kind::Ask => self.verdict.is_none(),
-            Kind::Allow | Kind::Deny => false,
+            LedgerKind::Custom => true,
+            LedgerKind::Ask => self.verdict.is_none(),
+            LedgerKind::Allow | LedgerKind::Deny => false,
         };
         waits && !self.answered
     }
@@ -72,14 +72,14 @@ impl Call {
     /// Why a person refused it, if one did.
     pub(crate) fn denied(&self) -> Option<&str> {
         match &self.verdict {
-            Some(Verdict::Deny(why)) => Some(why),
-            Some(Verdict::Allow) | None => None,
+            Some(LedgerVerdict::Deny(why)) => Some(why),
+            Some(LedgerVerdict::Allow) | None => None,
         }
     }
 }
 
 /// What a client gives with this result; `None`: it is the server that closes its call.
-pub(crate) fn given(line: &Line) -> Option<Given> {
+pub(crate) fn given(line: &LogLine) -> Option<LedgerResult> {
     let closed = line.is_error
         && match line.texts().as_slice() {
             [text] => [INTERRUPTED, ENDED].contains(text) || is_unread(text),
@@ -95,8 +95,8 @@ pub(crate) fn reads(name: &str) -> bool {
 
 /// See the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Desk {
-    calls: Vec<Call>,
+pub(crate) struct CallLedger {
+    calls: Vec<LedgerCall>,
     places: BTreeMap<EventId, usize>,
     /// Before this one, all are answered.
     first: usize,
@@ -104,20 +104,20 @@ pub(crate) struct Desk {
     answer: usize,
 }
 
-impl Desk {
+impl CallLedger {
     /// Sees the next line of the log.
-    pub(crate) fn see(&mut self, line: &Line) {
+    pub(crate) fn see(&mut self, line: &LogLine) {
         match line.kind.as_str() {
-            "agent.custom_tool_use" => self.made(line, Kind::Custom),
+            "agent.custom_tool_use" => self.made(line, LedgerKind::Custom),
             "agent.tool_use" => match line.permission[0].as_str() {
-                "allow" => self.made(line, Kind::Allow),
-                "ask" => self.made(line, Kind::Ask),
-                _ => self.made(line, Kind::Deny),
+                "allow" => self.made(line, LedgerKind::Allow),
+                "ask" => self.made(line, LedgerKind::Ask),
+                _ => self.made(line, LedgerKind::Deny),
             },
             "user.custom_tool_result" | "agent.tool_result" => {
                 if let Some(call) = self.call_mut(line.about).filter(|call| !call.answered) {
                     call.answered = true;
-                    call.given = given(line).filter(|_| call.kind == Kind::Custom);
+                    call.given = given(line).filter(|_| call.kind == LedgerKind::Custom);
                 }
                 let open = self.calls.iter().skip(self.first).position(|call| !call.answered);
                 self.first = open.map_or(self.calls.len(), |open| self.first + open);
@@ -129,45 +129,56 @@ impl Desk {
             }
             "user.tool_confirmation" => {
                 if let Some(call) = self.call_mut(line.about)
-                    && call.kind == Kind::Ask
+                    && call.kind == LedgerKind::Ask
                     && call.needs_client()
                 {
                     let why = line.deny_message.clone().unwrap_or_default();
-                    call.verdict =
-                        Some(if line.verdict == "allow" { Verdict::Allow } else { Verdict::Deny(why) });
+                    call.verdict = Some(if line.verdict == "allow" {
+                        LedgerVerdict::Allow
+                    } else {
+                        LedgerVerdict::Deny(why)
+                    });
                 }
             }
             _ => {}
         }
     }
 
-    fn made(&mut self, line: &Line, kind: Kind) {
+    fn made(&mut self, line: &LogLine, kind: LedgerKind) {
         let Some(id) = line.id else { return };
         if self.first == self.calls.len() {
             self.answer = self.first;
         }
         self.places.insert(id, self.calls.len());
         let name = line.name.clone();
-        self.calls.push(Call { id, name, kind, verdict: None, begun: false, answered: false, given: None });
+        self.calls.push(LedgerCall {
+            id,
+            name,
+            kind,
+            verdict: None,
+            begun: false,
+            answered: false,
+            given: None,
+        });
     }
 
-    fn call_mut(&mut self, id: Option<EventId>) -> Option<&mut Call> {
+    fn call_mut(&mut self, id: Option<EventId>) -> Option<&mut LedgerCall> {
         let place = self.places.get(&id?)?;
         self.calls.get_mut(*place)
     }
 
     /// Every call that was ever made.
-    pub(crate) fn all(&self) -> &[Call] {
+    pub(crate) fn all(&self) -> &[LedgerCall] {
         &self.calls
     }
 
     /// The call with this id.
-    pub(crate) fn call(&self, id: EventId) -> Option<&Call> {
+    pub(crate) fn call(&self, id: EventId) -> Option<&LedgerCall> {
         self.calls.get(*self.places.get(&id)?)
     }
 
     /// The calls that are not answered, in the order given.
-    pub(crate) fn open(&self) -> Vec<&Call> {
+    pub(crate) fn open(&self) -> Vec<&LedgerCall> {
         self.calls.iter().skip(self.first).filter(|call| !call.answered).collect()
     }
 
@@ -178,24 +189,26 @@ impl Desk {
 
     /// Whether this call may run, or wait for its turn to: it was always allowed, or a person let it; and
     /// beside one that a person is asked about nothing runs while any needs the client.
-    pub(crate) fn may_run(&self, call: &Call) -> bool {
+    pub(crate) fn may_run(&self, call: &LedgerCall) -> bool {
         let allowed = match (call.kind, &call.verdict) {
-            (Kind::Allow, _) | (Kind::Ask, Some(Verdict::Allow)) => true,
-            (Kind::Ask, Some(Verdict::Deny(_)) | None) | (Kind::Custom | Kind::Deny, _) => false,
+            (LedgerKind::Allow, _) | (LedgerKind::Ask, Some(LedgerVerdict::Allow)) => true,
+            (LedgerKind::Ask, Some(LedgerVerdict::Deny(_)) | None)
+            | (LedgerKind::Custom | LedgerKind::Deny, _) => false,
         };
-        let asks = self.calls.iter().skip(self.answer).any(|call| call.kind == Kind::Ask);
+        let asks = self.calls.iter().skip(self.answer).any(|call| call.kind == LedgerKind::Ask);
         allowed && !call.answered && !(asks && self.open().iter().any(|call| call.needs_client()))
     }
 
     /// Whether a call waits that may run once nothing needs the client any more.
     pub(crate) fn held(&self) -> bool {
-        let let_in = |call: &&Call| call.kind == Kind::Allow || call.verdict == Some(Verdict::Allow);
+        let let_in =
+            |call: &&LedgerCall| call.kind == LedgerKind::Allow || call.verdict == Some(LedgerVerdict::Allow);
         self.open().iter().any(let_in)
     }
 
     /// Whether this line, a first result or verdict, sets its thread to work that waits for nobody else: it
     /// is the last that is needed, and nothing runs beside it.
-    pub(crate) fn wakes(&self, line: &Line) -> bool {
+    pub(crate) fn wakes(&self, line: &LogLine) -> bool {
         let word = match line.kind.as_str() {
             "user.custom_tool_result" => given(line).is_some(),
             kind => kind == "user.tool_confirmation",
@@ -215,15 +228,15 @@ mod tests {
     use super::*;
     use crate::referee::testing::{about, called, confirmed, id};
 
-    fn desk(lines: &[Line]) -> Desk {
-        let mut desk = Desk::default();
+    fn desk(lines: &[LogLine]) -> CallLedger {
+        let mut desk = CallLedger::default();
         for line in lines {
             desk.see(line);
         }
         desk
     }
 
-    fn may_run(desk: &Desk) -> Vec<EventId> {
+    fn may_run(desk: &CallLedger) -> Vec<EventId> {
         desk.open().into_iter().filter(|call| desk.may_run(call)).map(|call| call.id).collect()
     }
 
@@ -264,7 +277,7 @@ mod tests {
     fn what_a_client_gave_is_known_and_what_the_server_closed_is_not() {
         let given = |text: &str| {
             let content = Some(serde_json::json!([{"type": "text", "text": text}]));
-            let result = Line { content, is_error: true, ..about(9, "user.custom_tool_result", 1) };
+            let result = LogLine { content, is_error: true, ..about(9, "user.custom_tool_result", 1) };
             desk(&[called(1, "", ""), result]).call(id(1)).and_then(|call| call.given.clone()).is_some()
         };
         assert_eq!([given("r1"), given(INTERRUPTED), given(ENDED)], [true, false, false]);

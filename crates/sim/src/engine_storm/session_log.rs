@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use kernel::{Fact, Note, Session, What};
+use kernel::{Fact, FactContent, Note, SessionState};
 use protocol::agent::{AgentDefinition, ExecutionIdentity, SessionAgent};
 use protocol::event::{Body, Event};
 use protocol::model::ModelConfig;
-use protocol::{AgentId, EventId, SessionId, Stamp};
-use store::Row;
+use protocol::{AgentId, EventId, SessionId, Timestamp};
+use store::LogRow;
 
-use crate::desk::{Call, Desk, Kind};
-use crate::kit::Kit;
-use crate::line::{self, Line};
+use crate::agent_tools::AgentTools;
+use crate::call_ledger::{CallLedger, LedgerCall, LedgerKind};
+use crate::line::{self, LogLine};
 
 /// The model of every agent.
 pub(super) const MODEL: &str = "m";
 
 /// What a stream shows at one position.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Post {
+pub(super) struct LogPost {
     /// The position.
     pub(super) position: u64,
     /// Whether it only waits.
@@ -29,26 +29,26 @@ pub(super) struct Post {
 
 /// One session's log.
 #[derive(Debug)]
-pub(super) struct Tale {
+pub(super) struct SessionLog {
     /// Whose.
     pub(super) id: SessionId,
     /// What the log makes.
-    pub(super) session: Session,
+    pub(super) session: SessionState,
     /// The rows, as they are kept.
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<LogRow>,
     /// Their facts as lines.
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<LogLine>,
     /// Their facts as a stream shows them.
-    pub(super) posts: Vec<Post>,
+    pub(super) posts: Vec<LogPost>,
     /// Every call, by the log.
-    pub(super) desk: Desk,
+    pub(super) desk: CallLedger,
     /// Where the log stood whenever an engine was started on it, and the calls that had then begun and may
     /// have done something, by the log.
     pub(super) births: Vec<(u64, Vec<EventId>)>,
 }
 
 /// The agent of session `number`: its system prompt tells the model whose prompt it gets.
-pub(super) fn agent(number: usize, kit: &Kit) -> SessionAgent {
+pub(super) fn agent(number: usize, kit: &AgentTools) -> SessionAgent {
     let definition = AgentDefinition {
         id: AgentId::from_bits(4),
         version: 1,
@@ -63,16 +63,16 @@ pub(super) fn agent(number: usize, kit: &Kit) -> SessionAgent {
     SessionAgent { definition, multiagent: None, execution_identity: ExecutionIdentity::default() }
 }
 
-impl Tale {
+impl SessionLog {
     /// The tale of a session with this agent, of which nothing has been read.
     pub(super) fn new(id: SessionId, agent: SessionAgent) -> Self {
         Self {
             id,
-            session: Session::new(id, Arc::new(agent)),
+            session: SessionState::new(id, Arc::new(agent)),
             rows: Vec::new(),
             lines: Vec::new(),
             posts: Vec::new(),
-            desk: Desk::default(),
+            desk: CallLedger::default(),
             births: Vec::new(),
         }
     }
@@ -81,7 +81,7 @@ impl Tale {
     ///
     /// # Errors
     /// It does not follow the last one, or is no commit.
-    pub(super) fn read(&mut self, row: Row) -> Result<(), String> {
+    pub(super) fn read(&mut self, row: LogRow) -> Result<(), String> {
         if row.first < self.session.head {
             return Ok(());
         }
@@ -111,12 +111,12 @@ impl Tale {
     }
 
     /// The calls that are so.
-    pub(super) fn calls(&self, fits: impl Fn(&Call) -> bool) -> Vec<(EventId, Kind)> {
+    pub(super) fn calls(&self, fits: impl Fn(&LedgerCall) -> bool) -> Vec<(EventId, LedgerKind)> {
         self.desk.all().iter().filter(|call| fits(call)).map(|call| (call.id, call.kind)).collect()
     }
 
     /// The request that is open, and when it began.
-    pub(super) fn asking(&self) -> Option<(EventId, Stamp)> {
+    pub(super) fn asking(&self) -> Option<(EventId, Timestamp)> {
         let spans = self.lines.iter().rev().find(|line| line.kind.starts_with("span."))?;
         (spans.kind == "span.model_request_start").then_some((spans.id?, spans.at))
     }
@@ -150,12 +150,12 @@ impl Tale {
     }
 }
 
-fn post(position: u64, fact: Fact) -> Option<Post> {
+fn post(position: u64, fact: Fact) -> Option<LogPost> {
     match fact.what {
-        What::Event { event, .. } => Some(Post { position, queued: false, event }),
-        What::Note { note: Note::Queued { event, .. }, .. } => {
-            Some(Post { position, queued: true, event: *event })
+        FactContent::Event { event, .. } => Some(LogPost { position, queued: false, event }),
+        FactContent::Note { note: Note::Queued { event, .. }, .. } => {
+            Some(LogPost { position, queued: true, event: *event })
         }
-        What::Note { .. } => None,
+        FactContent::Note { .. } => None,
     }
 }

@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::{Attempt, CommitError};
+use engine::{CommitError, PostAttempt};
 use protocol::agent::SessionAgent;
 use protocol::event::Event;
 use protocol::input::ClientEvent;
-use protocol::{EventId, SessionId, Stamp, WorkspaceId, limits};
-use store::{HeadQuery, Order, Store};
-use tools::Outcome;
+use protocol::{EventId, SessionId, Timestamp, WorkspaceId, limits};
+use store::{HeadQuery, ListOrder, Store};
+use tools::ToolOutcome;
 
-use super::tale::{self, Tale};
-use crate::counters::Counters;
+use super::session_log::{self, SessionLog};
+use crate::agent_tools::AgentTools;
+use crate::counters::CountersReferee;
 use crate::dice::Dice;
-use crate::kit::Kit;
 
 /// The workspace of every session.
 pub(super) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
@@ -32,7 +32,7 @@ const CHUNK: usize = 1 << 20;
 
 /// What became of a request, as its client knows it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Fate {
+pub(super) enum RequestFate {
     /// It has not heard.
     Unsure,
     /// It was refused.
@@ -43,22 +43,22 @@ pub(super) enum Fate {
 
 /// One request of a client.
 #[derive(Debug, Clone)]
-pub(super) struct Sent {
+pub(super) struct SentRequest {
     /// To which session.
     pub(super) session: usize,
     /// What it says.
     pub(super) events: Vec<ClientEvent>,
     /// What became of it.
-    pub(super) fate: Fate,
+    pub(super) fate: RequestFate,
     /// When it was first sent.
-    pub(super) at: Stamp,
+    pub(super) at: Timestamp,
     /// Whether it was sent again, so that it may stand behind what was sent after it.
     pub(super) again: bool,
 }
 
 /// How far a reader has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reader {
+pub(super) enum StreamReader {
     /// It has no stream of this session.
     Away(usize),
     /// There is no session yet.
@@ -71,34 +71,34 @@ pub(super) enum Reader {
 
 #[derive(Debug, Default)]
 struct Inner {
-    tales: BTreeMap<usize, Tale>,
-    sent: Vec<Sent>,
-    readers: Vec<Reader>,
+    tales: BTreeMap<usize, SessionLog>,
+    sent: Vec<SentRequest>,
+    readers: Vec<StreamReader>,
     objection: Option<(usize, String)>,
     calm: bool,
     said: u64,
-    paused: Stamp,
+    paused: Timestamp,
     asked: BTreeSet<EventId>,
     counts: BTreeMap<&'static str, u64>,
-    tools: Counters,
-    gave: BTreeMap<EventId, Vec<Outcome>>,
-    stopping: Option<Stamp>,
+    tools: CountersReferee,
+    gave: BTreeMap<EventId, Vec<ToolOutcome>>,
+    stopping: Option<Timestamp>,
     /// When the engine before this one ended.
-    ended: Option<Stamp>,
+    ended: Option<Timestamp>,
 }
 
 /// See the file.
 #[derive(Debug)]
-pub(super) struct Book {
+pub(super) struct RunRecord {
     store: Store,
     seed: u64,
     inner: Mutex<Inner>,
     /// When faults are an excuse, and whether answers were lost then. Apart, because it is looked up while a
     /// tale is.
-    shadows: Mutex<Vec<(Stamp, Stamp, bool)>>,
+    shadows: Mutex<Vec<(Timestamp, Timestamp, bool)>>,
 }
 
-impl Book {
+impl RunRecord {
     /// An empty book on what `store` holds, of the life with this seed.
     pub(super) fn new(store: Store, seed: u64) -> Self {
         Self { store, seed, inner: Mutex::default(), shadows: Mutex::default() }
@@ -108,7 +108,7 @@ impl Book {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shadows(&self) -> MutexGuard<'_, Vec<(Stamp, Stamp, bool)>> {
+    fn shadows(&self) -> MutexGuard<'_, Vec<(Timestamp, Timestamp, bool)>> {
         self.shadows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -156,23 +156,23 @@ impl Book {
 
     /// A fault was ordered or lifted: for some time nothing needs to be prompt, and if answers are `lost`,
     /// the engine cannot know what is its own.
-    pub(super) fn shadow(&self, now: Stamp, lost: bool) {
+    pub(super) fn shadow(&self, now: Timestamp, lost: bool) {
         self.shadows().push((now, now.after(SHADOW), lost));
     }
 
     /// Whether some answer may have been lost between these moments.
-    pub(super) fn lost(&self, from: Stamp, to: Stamp) -> bool {
+    pub(super) fn lost(&self, from: Timestamp, to: Timestamp) -> bool {
         self.shadows().iter().any(|(begin, end, lost)| *lost && *begin <= to && from <= *end)
     }
 
     /// How late something is that was due then, beyond what faults and rate limits excuse.
-    pub(super) fn late(&self, due: Stamp, now: Stamp) -> Duration {
+    pub(super) fn late(&self, due: Timestamp, now: Timestamp) -> Duration {
         let over = self.shadows().iter().filter(|(begin, ..)| *begin <= now).map(|(_, end, _)| *end).max();
         now.since(due.max(over.unwrap_or(due)).max(self.inner().paused))
     }
 
     /// A rate limit closes the route until then.
-    pub(super) fn pause(&self, until: Stamp) {
+    pub(super) fn pause(&self, until: Timestamp) {
         let mut inner = self.inner();
         inner.paused = inner.paused.max(until);
     }
@@ -183,13 +183,13 @@ impl Book {
     }
 
     /// The tools that the agent of a session holds.
-    pub(super) fn kit(&self, session: usize) -> Kit {
-        Kit::throw(&mut Dice::new(self.seed.wrapping_mul(31).wrapping_add(session as u64)))
+    pub(super) fn kit(&self, session: usize) -> AgentTools {
+        AgentTools::throw(&mut Dice::new(self.seed.wrapping_mul(31).wrapping_add(session as u64)))
     }
 
     /// The agent of a session.
     pub(super) fn agent(&self, session: usize) -> SessionAgent {
-        tale::agent(session, &self.kit(session))
+        session_log::agent(session, &self.kit(session))
     }
 
     /// A tool begins to run.
@@ -216,22 +216,22 @@ impl Book {
     }
 
     /// A tool gave this.
-    pub(super) fn gives(&self, call: EventId, outcome: Outcome) {
+    pub(super) fn gives(&self, call: EventId, outcome: ToolOutcome) {
         self.inner().gave.entry(call).or_default().push(outcome);
     }
 
     /// The engine is told to stop now; `None`: it is not, or no more.
-    pub(super) fn set_stopping(&self, since: Option<Stamp>) {
+    pub(super) fn set_stopping(&self, since: Option<Timestamp>) {
         self.inner().stopping = since;
     }
 
     /// Since when the engine is told to stop.
-    pub(super) fn stopping(&self) -> Option<Stamp> {
+    pub(super) fn stopping(&self) -> Option<Timestamp> {
         self.inner().stopping
     }
 
     /// All that tools gave, by call, at each of its runs.
-    pub(super) fn gave(&self) -> BTreeMap<EventId, Vec<Outcome>> {
+    pub(super) fn gave(&self) -> BTreeMap<EventId, Vec<ToolOutcome>> {
         self.inner().gave.clone()
     }
 
@@ -241,7 +241,7 @@ impl Book {
     }
 
     /// Looks at a session's tale.
-    pub(super) fn tale<T>(&self, session: usize, look: impl FnOnce(&Tale) -> T) -> Option<T> {
+    pub(super) fn tale<T>(&self, session: usize, look: impl FnOnce(&SessionLog) -> T) -> Option<T> {
         self.inner().tales.get(&session).map(look)
     }
 
@@ -259,7 +259,7 @@ impl Book {
     pub(super) fn opened(&self, session: usize, id: SessionId) {
         let agent = self.agent(session);
         let mut inner = self.inner();
-        let known = inner.tales.entry(session).or_insert_with(|| Tale::new(id, agent)).id;
+        let known = inner.tales.entry(session).or_insert_with(|| SessionLog::new(id, agent)).id;
         drop(inner);
         if known != id {
             self.object(session, format!("open: {known} and {id} are one session"));
@@ -291,15 +291,15 @@ impl Book {
     /// Finds sessions whose opening nobody has heard of, and reads what is new of all.
     pub(super) async fn refresh_all(&self) {
         let query =
-            HeadQuery { include_archived: true, order: Order::Ascending, ..HeadQuery::new(HOME, 1_000) };
+            HeadQuery { include_archived: true, order: ListOrder::Ascending, ..HeadQuery::new(HOME, 1_000) };
         for head in self.store.heads(query).await.map(|page| page.items).unwrap_or_default() {
             let rows = self.store.read(head.session, 0, 1).await.unwrap_or_default();
             let facts = rows.first().and_then(|row| kernel::fact::decode(&row.body).ok()).unwrap_or_default();
             let number = facts.first().and_then(|fact| match &fact.what {
-                kernel::What::Note { note: kernel::Note::Opened { title, .. }, .. } => {
+                kernel::FactContent::Note { note: kernel::Note::Opened { title, .. }, .. } => {
                     title.as_ref()?.parse().ok()
                 }
-                kernel::What::Note { .. } | kernel::What::Event { .. } => None,
+                kernel::FactContent::Note { .. } | kernel::FactContent::Event { .. } => None,
             });
             match number {
                 Some(number) => self.opened(number, head.session),
@@ -312,7 +312,7 @@ impl Book {
     }
 
     /// An engine starts now.
-    pub(super) fn born(&self, ended: Stamp) {
+    pub(super) fn born(&self, ended: Timestamp) {
         let mut inner = self.inner();
         inner.ended = Some(ended);
         for tale in inner.tales.values_mut() {
@@ -322,20 +322,25 @@ impl Book {
     }
 
     /// A client is about to send this now.
-    pub(super) fn sending(&self, session: usize, events: Vec<ClientEvent>, at: Stamp) -> (usize, Attempt) {
+    pub(super) fn sending(
+        &self,
+        session: usize,
+        events: Vec<ClientEvent>,
+        at: Timestamp,
+    ) -> (usize, PostAttempt) {
         let mut inner = self.inner();
         let ticket = inner.sent.len();
-        inner.sent.push(Sent { session, events, fate: Fate::Unsure, at, again: false });
-        (ticket, Attempt::plain((ticket as u128).to_be_bytes(), false))
+        inner.sent.push(SentRequest { session, events, fate: RequestFate::Unsure, at, again: false });
+        (ticket, PostAttempt::plain((ticket as u128).to_be_bytes(), false))
     }
 
     /// Requests for this session of which nobody has heard what became of them, and that may be sent again.
-    pub(super) fn doubted(&self, session: usize, now: Stamp) -> Vec<usize> {
+    pub(super) fn doubted(&self, session: usize, now: Timestamp) -> Vec<usize> {
         let inner = self.inner();
-        let over = |sent: &Sent| inner.ended.is_none_or(|ended| ended.since(sent.at) < OVER_AN_END);
-        let fits = |sent: &Sent| {
+        let over = |sent: &SentRequest| inner.ended.is_none_or(|ended| ended.since(sent.at) < OVER_AN_END);
+        let fits = |sent: &SentRequest| {
             sent.session == session
-                && sent.fate == Fate::Unsure
+                && sent.fate == RequestFate::Unsure
                 && now.since(sent.at) < AGAIN
                 && now >= sent.at
                 && over(sent)
@@ -344,53 +349,53 @@ impl Book {
     }
 
     /// A client is about to send this again.
-    pub(super) fn sending_again(&self, ticket: usize) -> Option<(Vec<ClientEvent>, Attempt)> {
+    pub(super) fn sending_again(&self, ticket: usize) -> Option<(Vec<ClientEvent>, PostAttempt)> {
         let mut inner = self.inner();
         let sent = inner.sent.get_mut(ticket)?;
         sent.again = true;
-        Some((sent.events.clone(), Attempt::plain((ticket as u128).to_be_bytes(), true)))
+        Some((sent.events.clone(), PostAttempt::plain((ticket as u128).to_be_bytes(), true)))
     }
 
     /// What its client was told.
     pub(super) fn told(&self, ticket: usize, accepted: Result<&[Event], &CommitError>) {
         let fate = match accepted {
-            Ok(events) => Fate::Kept(events.iter().map(|event| event.id).collect()),
+            Ok(events) => RequestFate::Kept(events.iter().map(|event| event.id).collect()),
             Err(CommitError::Refused(_) | CommitError::NotFound | CommitError::Conflict { .. }) => {
-                Fate::Refused
+                RequestFate::Refused
             }
-            Err(CommitError::Fault(_) | CommitError::Stopping) => Fate::Unsure,
+            Err(CommitError::Fault(_) | CommitError::Stopping) => RequestFate::Unsure,
         };
         if let Some(sent) = self.inner().sent.get_mut(ticket) {
             // Of one that was sent again one answer is enough, and a session that is gone tells nothing.
             let gone = sent.again && matches!(accepted, Err(CommitError::NotFound));
-            if !matches!(sent.fate, Fate::Kept(_)) && !gone {
+            if !matches!(sent.fate, RequestFate::Kept(_)) && !gone {
                 sent.fate = fate;
             }
         }
     }
 
     /// Every request for this session, in the order in which they were sent.
-    pub(super) fn sent(&self, session: usize) -> Vec<Sent> {
+    pub(super) fn sent(&self, session: usize) -> Vec<SentRequest> {
         self.inner().sent.iter().filter(|sent| sent.session == session).cloned().collect()
     }
 
     /// A place for one more reader.
     pub(super) fn reader(&self) -> usize {
         let mut inner = self.inner();
-        inner.readers.push(Reader::Nowhere);
+        inner.readers.push(StreamReader::Nowhere);
         inner.readers.len() - 1
     }
 
     /// A reader has come so far.
-    pub(super) fn reads(&self, reader: usize, now: Reader) {
+    pub(super) fn reads(&self, reader: usize, now: StreamReader) {
         if let Some(place) = self.inner().readers.get_mut(reader) {
             *place = now;
         }
     }
 
     /// How far a reader has come.
-    pub(super) fn read(&self, reader: usize) -> Reader {
-        self.inner().readers.get(reader).copied().unwrap_or(Reader::Nowhere)
+    pub(super) fn read(&self, reader: usize) -> StreamReader {
+        self.inner().readers.get(reader).copied().unwrap_or(StreamReader::Nowhere)
     }
 
     /// Every log, byte for byte.

@@ -6,25 +6,27 @@ use std::time::Duration;
 
 use engine::Clock;
 use futures_util::future::BoxFuture;
-use models::Oracle;
+use models::ModelClient;
 use protocol::limits;
-use protocol::prompt::{Answer, AnswerBlock, Delta, DeltaKind, Failure, FailureClass, Prompt};
-use protocol::usage::Tokens;
+use protocol::prompt::{
+    AnswerBlock, AnswerDelta, DeltaKind, FailureClass, ModelAnswer, ModelFailure, Prompt,
+};
+use protocol::usage::RequestTokens;
 
-use super::book::Book;
+use super::run_record::RunRecord;
 use crate::act::Act;
 use crate::dice::Dice;
 use crate::law::law;
 use crate::model;
-use crate::referee::Script;
+use crate::referee::ExpectedHistory;
 
 /// How long a request may wait to be asked when nothing is wrong.
 const PROMPT: Duration = Duration::from_secs(1);
 
 /// See the file.
 #[derive(Debug)]
-pub(super) struct Seer {
-    book: Arc<Book>,
+pub(super) struct FakeModel {
+    book: Arc<RunRecord>,
     clock: Clock,
     dice: Mutex<Dice>,
     /// How often the route lets a request be made.
@@ -33,15 +35,15 @@ pub(super) struct Seer {
 
 /// What it does about one prompt.
 enum Plan {
-    Answer(Answer, Dice),
-    Fail(Failure, Duration),
+    Answer(ModelAnswer, Dice),
+    Fail(ModelFailure, Duration),
     /// Silence, until the stream counts as cut.
     Hang,
 }
 
-impl Seer {
+impl FakeModel {
     /// A seer for the sessions of `book`.
-    pub(super) fn new(book: Arc<Book>, clock: Clock, dice: Dice, attempts: u32) -> Self {
+    pub(super) fn new(book: Arc<RunRecord>, clock: Clock, dice: Dice, attempts: u32) -> Self {
         Self { book, clock, dice: Mutex::new(dice), attempts }
     }
 
@@ -91,7 +93,7 @@ impl Seer {
             let offered: Vec<&str> = prompt.tools.iter().map(|tool| tool.name.as_str()).collect();
             let held = self.book.kit(session).offered();
             law!(offered == held, "offered: {offered:?}, and the agent holds {held:?}");
-            let mut script = Script::default();
+            let mut script = ExpectedHistory::default();
             tale.lines.iter().for_each(|line| script.see(line));
             script.judge(&prompt.messages).map_err(|why| format!("asked: {why}"))?;
             Ok((request, began))
@@ -103,7 +105,7 @@ impl Seer {
         Ok(())
     }
 
-    fn failed(&self, mut failure: Failure) -> Failure {
+    fn failed(&self, mut failure: ModelFailure) -> ModelFailure {
         model::told(&mut failure, self.attempts);
         self.book.count("model failure");
         if failure.class == FailureClass::RateLimited {
@@ -120,12 +122,12 @@ fn session(prompt: &Prompt) -> usize {
     prompt.system.as_ref().and_then(|system| system.parse().ok()).unwrap_or(usize::MAX)
 }
 
-impl Oracle for Seer {
+impl ModelClient for FakeModel {
     fn ask<'a>(
         &'a self,
         prompt: &'a Prompt,
-        deltas: &'a mut (dyn FnMut(Delta) + Send),
-    ) -> BoxFuture<'a, Result<Answer, Failure>> {
+        deltas: &'a mut (dyn FnMut(AnswerDelta) + Send),
+    ) -> BoxFuture<'a, Result<ModelAnswer, ModelFailure>> {
         let plan = self.plan(prompt);
         Box::pin(async move {
             if let Err(why) = self.judge(prompt).await {
@@ -149,12 +151,12 @@ impl Oracle for Seer {
                 Plan::Hang => {
                     self.book.count("silence");
                     tokio::time::sleep(Duration::from_secs(limits::MODEL_SILENCE_S)).await;
-                    Err(self.failed(Failure {
+                    Err(self.failed(ModelFailure {
                         class: FailureClass::Cut,
                         status: None,
                         message: "cut: it fell silent".into(),
                         retry_after: None,
-                        tokens: Tokens::default(),
+                        tokens: RequestTokens::default(),
                         spots: Vec::new(),
                     }))
                 }
@@ -164,7 +166,7 @@ impl Oracle for Seer {
 }
 
 /// Now and then says much, so that readers lag.
-fn long(mut answer: Answer, dice: &mut Dice) -> Answer {
+fn long(mut answer: ModelAnswer, dice: &mut Dice) -> ModelAnswer {
     if dice.once_in(6)
         && let Some(AnswerBlock::Text { text }) = answer.blocks.first_mut()
         && !text.trim().is_empty()
@@ -176,7 +178,7 @@ fn long(mut answer: Answer, dice: &mut Dice) -> Answer {
 }
 
 /// Says the answer piece by piece.
-async fn write(answer: &Answer, dice: &mut Dice, deltas: &mut (dyn FnMut(Delta) + Send)) {
+async fn write(answer: &ModelAnswer, dice: &mut Dice, deltas: &mut (dyn FnMut(AnswerDelta) + Send)) {
     // Piece by piece, in gusts that a reader cannot follow, or all at once.
     let gust = dice.pick(&[1, 60, u64::MAX]).copied().unwrap_or(1);
     for (index, block) in answer.blocks.iter().enumerate() {
@@ -185,11 +187,11 @@ async fn write(answer: &Answer, dice: &mut Dice, deltas: &mut (dyn FnMut(Delta) 
             AnswerBlock::Thinking { .. } => (DeltaKind::Thinking, ""),
             AnswerBlock::ToolUse { .. } => (DeltaKind::ToolUse, ""),
         };
-        deltas(Delta::Start { index, kind });
+        deltas(AnswerDelta::Start { index, kind });
         let mut left = text;
         while !left.is_empty() {
             let (piece, rest) = left.split_at_checked(1 + dice.below(3) as usize).unwrap_or((left, ""));
-            deltas(Delta::Text { index, text: piece.to_owned() });
+            deltas(AnswerDelta::Text { index, text: piece.to_owned() });
             left = rest;
             if dice.once_in(gust) {
                 pause(dice).await;

@@ -9,11 +9,11 @@ use engine::Clock;
 use futures_util::future::BoxFuture;
 use protocol::event::Body;
 use protocol::prompt::Toolbox;
-use protocol::{SessionId, Stamp};
-use tools::{Begin, Call, Hands, Outcome};
+use protocol::{SessionId, Timestamp};
+use tools::{BeginCall, ToolCall, ToolOutcome, ToolRunner};
 
-use super::book::Book;
-use super::tale::Tale;
+use super::run_record::RunRecord;
+use super::session_log::SessionLog;
 use crate::dice::Dice;
 use crate::law::law;
 use crate::model;
@@ -26,8 +26,8 @@ const DRAIN: Duration = Duration::from_secs(19);
 
 /// See the file.
 #[derive(Debug)]
-pub(super) struct Workshop {
-    book: Arc<Book>,
+pub(super) struct FakeTools {
+    book: Arc<RunRecord>,
     clock: Clock,
     dice: Mutex<Dice>,
     stopped: AtomicBool,
@@ -35,10 +35,10 @@ pub(super) struct Workshop {
 
 /// A tool at work; dropped when it is done or cut.
 struct Work {
-    book: Arc<Book>,
-    call: Call,
+    book: Arc<RunRecord>,
+    call: ToolCall,
     /// When it will be done.
-    due: Stamp,
+    due: Timestamp,
     done: bool,
 }
 
@@ -56,21 +56,21 @@ impl Drop for Work {
     }
 }
 
-impl Workshop {
+impl FakeTools {
     /// A workshop for the sessions of `book`.
-    pub(super) fn new(book: Arc<Book>, clock: Clock, dice: Dice) -> Self {
+    pub(super) fn new(book: Arc<RunRecord>, clock: Clock, dice: Dice) -> Self {
         Self { book, clock, dice: Mutex::new(dice), stopped: AtomicBool::new(false) }
     }
 
     /// What a tool will give, and how long it takes.
-    fn plan(&self) -> (Outcome, Duration) {
+    fn plan(&self) -> (ToolOutcome, Duration) {
         let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
         let span = if self.book.calm() {
             500
         } else {
             dice.pick(&[1, 500, 500, 4_000, 4_000, 15_000, 60_000]).copied().unwrap_or(1)
         };
-        let outcome = Outcome { content: model::out(&mut dice), is_error: dice.once_in(4) };
+        let outcome = ToolOutcome { content: model::out(&mut dice), is_error: dice.once_in(4) };
         (outcome, Duration::from_millis(dice.below(span)))
     }
 
@@ -87,7 +87,7 @@ impl Workshop {
 
     /// Waits for a place and asks whether the call may begin. Who asks when the server has been told to stop
     /// may not.
-    async fn begins(&self, call: &Call, begin: Begin<'_>) -> bool {
+    async fn begins(&self, call: &ToolCall, begin: BeginCall<'_>) -> bool {
         let wait = self.wait();
         if !wait.is_zero() {
             self.book.count("tool waits");
@@ -113,7 +113,7 @@ impl Workshop {
     }
 
     /// Whether the log lets this call run.
-    async fn judge(&self, call: &Call) -> Result<(), String> {
+    async fn judge(&self, call: &ToolCall) -> Result<(), String> {
         let Some(session) = self.session(call.session).await else {
             return Err(format!("hands: {} is of no session", call.event));
         };
@@ -129,9 +129,9 @@ impl Workshop {
     }
 
     /// Whether somebody still waits for this call, or did until now.
-    async fn wanted(&self, call: &Call) -> Result<(), String> {
+    async fn wanted(&self, call: &ToolCall) -> Result<(), String> {
         let Some(session) = self.session(call.session).await else { return Ok(()) };
-        let answered = |tale: &Tale| {
+        let answered = |tale: &SessionLog| {
             let mut lines = tale.lines.iter().rev();
             lines
                 .find(|line| line.kind == "agent.tool_result" && line.about == Some(call.event))
@@ -154,7 +154,7 @@ impl Workshop {
     }
 
     /// A session's workshop is given up, which must be because the session is over.
-    async fn over(&self, id: SessionId, count: &'static str, over: impl Fn(&Tale) -> bool) {
+    async fn over(&self, id: SessionId, count: &'static str, over: impl Fn(&SessionLog) -> bool) {
         self.book.count(count);
         if let Some(session) = self.session(id).await
             && self.book.tale(session, over) != Some(true)
@@ -165,7 +165,7 @@ impl Workshop {
 }
 
 /// Whether the log made this call.
-fn made(tale: &Tale, call: &Call) -> bool {
+fn made(tale: &SessionLog, call: &ToolCall) -> bool {
     let post = tale.posts.iter().find(|post| post.event.id == call.event);
     let Some(Body::AgentToolUse { name, input, .. }) = post.map(|post| &post.event.body) else {
         return false;
@@ -173,8 +173,8 @@ fn made(tale: &Tale, call: &Call) -> bool {
     name == call.tool.name() && *input == call.input
 }
 
-impl Hands for Workshop {
-    fn run<'a>(&'a self, call: Call, begin: Begin<'a>) -> BoxFuture<'a, Option<Outcome>> {
+impl ToolRunner for FakeTools {
+    fn run<'a>(&'a self, call: ToolCall, begin: BeginCall<'a>) -> BoxFuture<'a, Option<ToolOutcome>> {
         Box::pin(async move {
             if !self.begins(&call, begin).await {
                 return None;
@@ -209,7 +209,7 @@ impl Hands for Workshop {
     }
 
     fn end(&self, session: SessionId) -> BoxFuture<'_, ()> {
-        Box::pin(self.over(session, "workshop ended", Tale::over))
+        Box::pin(self.over(session, "workshop ended", SessionLog::over))
     }
 
     fn remove(&self, session: SessionId) -> BoxFuture<'_, ()> {

@@ -1,13 +1,13 @@
 //! Moods: which acts a life sees more of, so that rare corners are met often enough.
 
-use crate::act::{Act, Cell};
+use crate::act::{Act, TableCell};
 use crate::dice::Dice;
-use crate::size::Size;
+use crate::size::LifeSize;
 use crate::state::{Role, State};
 
 /// What a life is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
+pub enum ActWeights {
     /// A little of everything.
     Even,
     /// The model fails most of the time.
@@ -77,9 +77,9 @@ const ALONE: [Act; 48] = [
     Act::Delete,
 ];
 
-impl Mood {
+impl ActWeights {
     /// A mood by the dice; for a team the one that all have.
-    pub fn of(dice: &mut Dice, size: Size) -> Self {
+    pub fn of(dice: &mut Dice, size: LifeSize) -> Self {
         if !size.alone() {
             return Self::Busy;
         }
@@ -92,14 +92,15 @@ impl Mood {
     /// many its turn has made, `closing` whether the life is nearly over.
     pub fn weights(
         self,
-        size: Size,
+        size: LifeSize,
         (role, state): (Role, State),
         requests: u32,
         closing: bool,
     ) -> impl Iterator<Item = (Act, u64)> {
         let acts = if size.alone() { &ALONE } else { Act::ALL };
-        let circling = self == Self::Runaway && size == Size::Wide && state.busy() && requests < LAST;
-        let possible = acts.iter().copied().filter(move |act| act.cell(size, role, state) != Cell::Never);
+        let circling = self == Self::Runaway && size == LifeSize::Wide && state.busy() && requests < LAST;
+        let possible =
+            acts.iter().copied().filter(move |act| act.cell(size, role, state) != TableCell::Never);
         possible.map(move |act| {
             let weight = match self {
                 Self::Runaway if circling => circles(act),
