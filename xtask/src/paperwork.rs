@@ -1,6 +1,8 @@
 //! Rules for the lockfile and the documents: packages and commands that they name must exist.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::Stdio;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
@@ -10,16 +12,20 @@ use crate::tree::Tree;
 /// Packages the lockfile may hold.
 const PACKAGES_MAX: usize = 400;
 /// Documents whose commands are checked. They must be there.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "STYLE.md",
     "docs/compatibility.md",
     "docs/limits.md",
+    NEW_RESOURCE,
     "docs/proxies.md",
     "docs/rules.md",
 ];
+
+/// The document that shows what a resource costs, as a diff.
+const NEW_RESOURCE: &str = "docs/new-resource.md";
 
 /// Everything untrue in the paperwork, one sentence each.
 pub(crate) fn check(tree: &Tree, verbs: &[String]) -> Result<Vec<String>, String> {
@@ -36,7 +42,32 @@ pub(crate) fn check(tree: &Tree, verbs: &[String]) -> Result<Vec<String>, String
             Ok(text) => findings.extend(commands(document, &text, verbs, &heddle)),
         }
     }
+    findings.extend(diff(tree)?);
     Ok(findings)
+}
+
+/// What is shown as a diff of this repository must apply to it.
+fn diff(tree: &Tree) -> Result<Option<String>, String> {
+    let text = tree.read(NEW_RESOURCE)?;
+    let Some(diff) = text.split("```diff\n").nth(1).and_then(|rest| rest.split("```").next()) else {
+        return Ok(Some(format!("{NEW_RESOURCE} shows no diff")));
+    };
+    let mut git = tree.command("git");
+    let mut git = git
+        .args(["apply", "--check"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| format!("git apply: {e}"))?;
+    // It is read to its end before anything is said of it.
+    git.stdin
+        .take()
+        .map(|mut stdin| stdin.write_all(diff.as_bytes()))
+        .transpose()
+        .map_err(|e| format!("git apply: {e}"))?;
+    let told = git.wait_with_output().map_err(|e| format!("git apply: {e}"))?;
+    let why = String::from_utf8_lossy(&told.stderr).trim().replace('\n', "; ");
+    Ok((!told.status.success()).then(|| format!("{NEW_RESOURCE}: its diff does not apply: {why}")))
 }
 
 fn lockfile(lock: &str) -> Result<Option<String>, String> {
