@@ -68,9 +68,9 @@ fn wall() -> Timestamp {
 
 /// The dice: a seed and how often they were thrown.
 #[derive(Debug, Clone)]
-pub struct EntropySource(Arc<(Seed, AtomicU64)>);
+pub struct SeededEntropy(Arc<(Seed, AtomicU64)>);
 
-impl EntropySource {
+impl SeededEntropy {
     /// Dice seeded by the operating system.
     ///
     /// # Errors

@@ -53,7 +53,7 @@ pub struct DocumentChange<'a> {
 
 /// Which documents of a workspace: newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DocumentList {
+pub struct DocumentListQuery {
     /// Only those below this one.
     pub parent: Option<DocumentParent>,
     /// Made at this time or after it.
@@ -257,7 +257,7 @@ impl Engine {
     pub async fn documents<D: DocumentRules>(
         &self,
         workspace: WorkspaceId,
-        list: &DocumentList,
+        list: &DocumentListQuery,
     ) -> Result<DocumentPage<D, (Timestamp, u128)>, EngineFault> {
         let query = DocumentQuery {
             parent: list.parent.as_ref().map(|parent| parent.id),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kernel::{
     Input, TranscriptPiece, Want,
-    answer::{BlockFollower, empty},
+    answer::{AnswerBlocks, empty},
     call::CallRunner,
     thread::ModelRequest,
 };
@@ -179,7 +179,7 @@ async fn answer(
     };
     engine.counters().asked();
     let mut preview =
-        Preview { live, request, blocks: BlockFollower::of(request), places: Vec::new(), told: None };
+        Preview { live, request, blocks: AnswerBlocks::of(request), places: Vec::new(), told: None };
     let began = Instant::now();
     let result = engine.oracle().ask(prompt, &mut |delta| preview.hear(delta)).await;
     let took = began.elapsed();
@@ -198,7 +198,7 @@ async fn answer(
 struct Preview<'a> {
     live: &'a LiveSession,
     request: ModelRequest,
-    blocks: BlockFollower,
+    blocks: AnswerBlocks,
     /// By block index: the event, its entry, and whether its start has been told.
     places: Vec<(EventId, usize, DeltaKind)>,
     /// The event whose start was told last; blocks come in order.

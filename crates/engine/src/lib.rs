@@ -64,17 +64,17 @@ pub use crate::vital::words;
 pub use crate::{
     attempt::{PostAttempt, RecalledAttempts, RequestHash},
     catalog::{KNOWN, ServedModel},
-    clock::{Clock, EntropySource},
+    clock::{Clock, SeededEntropy},
     commit::NewSession,
     counters::EngineCounters,
-    documents::{DocumentChange, DocumentError, DocumentList, DocumentPage},
+    documents::{DocumentChange, DocumentError, DocumentListQuery, DocumentPage},
     fault::{CommitError, EngineFault, FollowError},
     feed::{Feed, FeedFrame, PreviewKind, Previews},
     live::Committed,
     opening::OpenError,
     page::{EventCursor, EventPage, EventQuery, ListOrder, TimeRange},
     pictures::shown,
-    seldom::SeldomNotice,
+    seldom::LogThrottle,
     sessions::MemoryUse,
 };
 use crate::{
@@ -106,7 +106,7 @@ pub struct EngineParts {
     /// The time.
     pub clock: Clock,
     /// The dice.
-    pub dice: EntropySource,
+    pub dice: SeededEntropy,
     /// How many threads a new session may have.
     pub tree: ThreadLimits,
     /// Bytes that sessions at rest may take in memory.
@@ -136,7 +136,7 @@ struct Inner {
     lease: lease::HeldLease,
     fallen: vital::FallenSessions,
     /// Outcomes that a full disk does not take.
-    unkept: SeldomNotice,
+    unkept: LogThrottle,
     #[cfg(debug_assertions)]
     ends: vital::ends::TaskEnds,
 }
@@ -163,7 +163,7 @@ impl Engine {
             stop: CancellationToken::new(),
             lease,
             fallen: vital::FallenSessions::default(),
-            unkept: SeldomNotice::every(Duration::from_secs(1)),
+            unkept: LogThrottle::every(Duration::from_secs(1)),
             #[cfg(debug_assertions)]
             ends: vital::ends::TaskEnds::default(),
         }));
@@ -329,7 +329,7 @@ impl Engine {
         &self.0.parts.clock
     }
 
-    fn dice(&self) -> &EntropySource {
+    fn dice(&self) -> &SeededEntropy {
         &self.0.parts.dice
     }
 
@@ -353,7 +353,7 @@ impl Engine {
         &self.0.lost
     }
 
-    fn unkept(&self) -> &SeldomNotice {
+    fn unkept(&self) -> &LogThrottle {
         &self.0.unkept
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// One such thing.
 #[derive(Debug)]
-pub struct SeldomNotice {
+pub struct LogThrottle {
     /// Between two times that it is said.
     pause: Duration,
     told: Mutex<Told>,
@@ -19,7 +19,7 @@ struct Told {
     times: u64,
 }
 
-impl SeldomNotice {
+impl LogThrottle {
     /// One that is said at most once in this time.
     pub fn every(pause: Duration) -> Self {
         Self { pause, told: Mutex::default() }
@@ -43,7 +43,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_said_at_once_and_then_once_a_minute_with_how_often() {
-        let seldom = SeldomNotice::every(Duration::from_mins(1));
+        let seldom = LogThrottle::every(Duration::from_mins(1));
         let mut said = Vec::new();
         for _ in 0..150 {
             said.extend(seldom.now());

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Clock, Engine, EngineFault, EngineParts, EntropySource};
+use engine::{Clock, Engine, EngineFault, EngineParts, SeededEntropy};
 use models::RoutedModels;
 use protocol::routes::Route;
 use store::Store;
@@ -64,7 +64,7 @@ pub(crate) async fn run(said: SaidFlags) -> Outcome {
         hands: Arc::new(hands.clone()),
         routes: settled.routes.clone(),
         clock: Clock::wall(),
-        dice: EntropySource::system().map_err(|wrong| format!("no entropy: {wrong}"))?,
+        dice: SeededEntropy::system().map_err(|wrong| format!("no entropy: {wrong}"))?,
         tree: settled.tree,
         cache_bytes: settled.cache_bytes,
     };

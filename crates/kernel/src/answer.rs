@@ -15,7 +15,7 @@ use crate::{
     call::CallRunner,
     delegation,
     draft::DecisionDraft,
-    fact::{Note, PrivatePart, RequestEnding},
+    fact::{ModelRequestEnding, Note, PrivatePart},
     session::ActingAgent,
     thread::ModelRequest,
     turn,
@@ -24,7 +24,7 @@ use crate::{
 /// Follows the blocks of one answer and says which event each belongs to: neighbouring text blocks share
 /// one, every other block has its own. The preview of an answer and its final events use the same rule.
 #[derive(Debug, Clone)]
-pub struct BlockFollower {
+pub struct AnswerBlocks {
     request: ModelRequest,
     /// The first block of the text event that is still growing.
     text: Option<usize>,
@@ -41,7 +41,7 @@ pub struct BlockPlace {
     pub entry: usize,
 }
 
-impl BlockFollower {
+impl AnswerBlocks {
     /// The blocks of the answer to `request`.
     pub const fn of(request: ModelRequest) -> Self {
         Self { request, text: None }
@@ -71,7 +71,7 @@ enum Said {
 }
 
 fn events(request: ModelRequest, blocks: Vec<AnswerBlock>, cut: Option<String>) -> Vec<Said> {
-    let mut places = BlockFollower::of(request);
+    let mut places = AnswerBlocks::of(request);
     let last = blocks.len().saturating_sub(1);
     let mut said: Vec<Said> = Vec::new();
     for (index, block) in blocks.into_iter().enumerate() {
@@ -183,15 +183,15 @@ pub(crate) fn accept(
     let cut = is_cut_off(&answer).then(|| turn::cut_off(answer.tokens.output));
     let opaque = answer.opaque.map(|opaque| by_event(request, opaque));
     let ending = match answer.stop {
-        AnswerStop::MaxTokens if cut.is_some() => RequestEnding::CutOff,
+        AnswerStop::MaxTokens if cut.is_some() => ModelRequestEnding::CutOff,
         AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens if is_unread(&answer.blocks) => {
-            RequestEnding::Unread
+            ModelRequestEnding::Unread
         }
-        AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => RequestEnding::Answered,
-        AnswerStop::Refusal(details) => RequestEnding::Refused { details: declines(details, declined) },
-        AnswerStop::PauseTurn => RequestEnding::Paused,
+        AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => ModelRequestEnding::Answered,
+        AnswerStop::Refusal(details) => ModelRequestEnding::Refused { details: declines(details, declined) },
+        AnswerStop::PauseTurn => ModelRequestEnding::Paused,
     };
-    let refused = matches!(ending, RequestEnding::Refused { .. });
+    let refused = matches!(ending, ModelRequestEnding::Refused { .. });
     let said = events(request, answer.blocks, cut);
     let mut closed: Vec<(EventId, String)> = Vec::new();
     let mut errands: Vec<(EventId, DelegationTool, Object)> = Vec::new();

@@ -11,7 +11,7 @@ use protocol::{
 
 use crate::{
     fact::TranscriptPiece,
-    retry::{self, RetryStep},
+    retry::{self, FailureStep},
 };
 
 /// Pieces that an error names.
@@ -40,7 +40,7 @@ pub(crate) const fn reason(class: FailureClass) -> &'static str {
 /// something else.
 pub(crate) fn told(
     failure: &ModelFailure,
-    step: &RetryStep,
+    step: &FailureStep,
     named: &[TranscriptPiece],
     blamed: u32,
     child: bool,
@@ -48,16 +48,18 @@ pub(crate) fn told(
     let said = &failure.message;
     match step {
         // What passes and never does: the provider may refuse something of this session without saying so.
-        RetryStep::Over if retry::passes(failure.class) && !child => format!(
+        FailureStep::Over if retry::passes(failure.class) && !child => format!(
             "{said} Send a message to ask again; if other sessions are answered and this one is not, begin a new one."
         ),
-        RetryStep::Later(_) | RetryStep::Over => said.clone(),
-        RetryStep::Without => format!("{said} It is asked again without what was named: {}.", listed(named)),
-        RetryStep::Blamed if blamed + 1 >= limits::REFUSALS_OF_AN_ANSWER => format!(
+        FailureStep::Later(_) | FailureStep::Over => said.clone(),
+        FailureStep::Without => {
+            format!("{said} It is asked again without what was named: {}.", listed(named))
+        }
+        FailureStep::Blamed if blamed + 1 >= limits::REFUSALS_OF_AN_ANSWER => format!(
             "{said} The model's last answer and all that came since are left out from now on: send a short message, \
              and if that is refused too, begin a new session."
         ),
-        RetryStep::Blamed => {
+        FailureStep::Blamed => {
             let other = if failure.class == FailureClass::Overflow { "a shorter" } else { "another" };
             format!(
                 "{said} What came since the model's last answer is left out from now on: send {other} message."

@@ -70,7 +70,7 @@ pub enum PrivatePart {
     /// Beside `span.model_request_end`: how the request ended.
     Ended {
         /// How.
-        ending: RequestEnding,
+        ending: ModelRequestEnding,
         /// What it cost, in full.
         tokens: RequestTokens,
         /// What only the provider can read of an answer that ended, to be given back to it; a call by its
@@ -164,7 +164,7 @@ pub enum ChildEnd {
 /// How a model request ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]
-pub enum RequestEnding {
+pub enum ModelRequestEnding {
     /// The model had said all; its turn is over unless it called tools.
     Answered,
     /// The model declined; the turn is over.

@@ -12,7 +12,7 @@ use crate::{fact::TranscriptPiece, moment::Seed, thread::ThreadState};
 
 /// What follows a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RetryStep {
+pub enum FailureStep {
     /// The same is asked again after this pause.
     Later(Duration),
     /// It is asked again at once, without what the provider names.
@@ -31,26 +31,26 @@ pub fn step(
     thread: &ThreadState,
     attempts: u32,
     seed: Seed,
-) -> RetryStep {
+) -> FailureStep {
     match failure.class {
         FailureClass::Overloaded
         | FailureClass::RateLimited
         | FailureClass::Unavailable
         | FailureClass::Cut
         | FailureClass::Empty => {
-            pause(failure, thread.failed, attempts, seed).map_or(RetryStep::Over, RetryStep::Later)
+            pause(failure, thread.failed, attempts, seed).map_or(FailureStep::Over, FailureStep::Later)
         }
         FailureClass::Invalid if !named.is_empty() && thread.without < limits::REQUESTS_WITHOUT_PARTS => {
-            RetryStep::Without
+            FailureStep::Without
         }
-        FailureClass::Invalid | FailureClass::Overflow if thread.parent.is_none() => RetryStep::Blamed,
+        FailureClass::Invalid | FailureClass::Overflow if thread.parent.is_none() => FailureStep::Blamed,
         FailureClass::Invalid
         | FailureClass::Overflow
         | FailureClass::Full
         | FailureClass::Unusable
         | FailureClass::Denied
         | FailureClass::Billing
-        | FailureClass::NoRoute => RetryStep::Over,
+        | FailureClass::NoRoute => FailureStep::Over,
     }
 }
 

@@ -13,7 +13,7 @@ use protocol::{
 use crate::{
     call::{self, CallState, OpenCall},
     clock::Stopwatch,
-    fact::{ChildEnd, MailKind, Note, PrivatePart, RequestEnding},
+    fact::{ChildEnd, MailKind, ModelRequestEnding, Note, PrivatePart},
     moment::Seed,
 };
 
@@ -432,7 +432,7 @@ impl ThreadState {
         }
     }
 
-    fn finish(&mut self, ending: &RequestEnding, held: bool) {
+    fn finish(&mut self, ending: &ModelRequestEnding, held: bool) {
         let ThreadActivity::Asking(_, calls) = &mut self.doing else { return };
         let mut calls = core::mem::take(calls);
         if held {
@@ -440,30 +440,34 @@ impl ThreadState {
         }
         call::proceed(&mut calls);
         self.doing = match ending {
-            RequestEnding::Answered
-            | RequestEnding::CutOff
-            | RequestEnding::Unread
-            | RequestEnding::Paused
+            ModelRequestEnding::Answered
+            | ModelRequestEnding::CutOff
+            | ModelRequestEnding::Unread
+            | ModelRequestEnding::Paused
                 if !calls.is_empty() =>
             {
                 ThreadActivity::Calling(calls)
             }
-            RequestEnding::Answered | RequestEnding::CutOff | RequestEnding::Unread => {
+            ModelRequestEnding::Answered | ModelRequestEnding::CutOff | ModelRequestEnding::Unread => {
                 ThreadActivity::Resting(TurnStop::EndTurn)
             }
-            RequestEnding::Refused { details } => ThreadActivity::Resting(TurnStop::Refused(details.clone())),
-            RequestEnding::Paused | RequestEnding::Failed | RequestEnding::Cut => ThreadActivity::Due,
+            ModelRequestEnding::Refused { details } => {
+                ThreadActivity::Resting(TurnStop::Refused(details.clone()))
+            }
+            ModelRequestEnding::Paused | ModelRequestEnding::Failed | ModelRequestEnding::Cut => {
+                ThreadActivity::Due
+            }
         };
-        if *ending == RequestEnding::Paused {
+        if *ending == ModelRequestEnding::Paused {
             self.told_results = false;
         }
         match ending {
-            RequestEnding::Failed => self.failed += 1,
-            RequestEnding::Answered | RequestEnding::Paused => self.answered(0, 0, 0),
-            RequestEnding::CutOff => self.answered(self.cut_off + 1, 0, 0),
-            RequestEnding::Unread => self.answered(0, self.unread + 1, 0),
-            RequestEnding::Refused { .. } => self.answered(0, 0, self.declined + 1),
-            RequestEnding::Cut => {}
+            ModelRequestEnding::Failed => self.failed += 1,
+            ModelRequestEnding::Answered | ModelRequestEnding::Paused => self.answered(0, 0, 0),
+            ModelRequestEnding::CutOff => self.answered(self.cut_off + 1, 0, 0),
+            ModelRequestEnding::Unread => self.answered(0, self.unread + 1, 0),
+            ModelRequestEnding::Refused { .. } => self.answered(0, 0, self.declined + 1),
+            ModelRequestEnding::Cut => {}
         }
     }
 

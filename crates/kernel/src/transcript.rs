@@ -16,7 +16,7 @@ use protocol::{
 };
 
 use crate::{
-    fact::{Fact, FactContent, MailKind, Note, PrivatePart, RequestEnding, TranscriptPiece},
+    fact::{Fact, FactContent, MailKind, ModelRequestEnding, Note, PrivatePart, TranscriptPiece},
     offered,
     pieces::{self, PartSource},
     session::ActingAgent,
@@ -165,14 +165,14 @@ impl Transcript {
             Some(PrivatePart::Ended { ending, tokens, opaque, .. }) => {
                 (ending, tokens.read(), opaque.as_ref())
             }
-            _ => (&RequestEnding::Cut, 0, None),
+            _ => (&ModelRequestEnding::Cut, 0, None),
         };
         match ending {
-            RequestEnding::Answered
-            | RequestEnding::Refused { .. }
-            | RequestEnding::Paused
-            | RequestEnding::CutOff
-            | RequestEnding::Unread => {
+            ModelRequestEnding::Answered
+            | ModelRequestEnding::Refused { .. }
+            | ModelRequestEnding::Paused
+            | ModelRequestEnding::CutOff
+            | ModelRequestEnding::Unread => {
                 if tokens > 0 {
                     self.counted = Some(CountedTokens { tokens, messages: self.messages.len() });
                 }
@@ -181,7 +181,8 @@ impl Transcript {
                     parts.pop();
                 }
                 // A call's result must come first; a pause that said nothing has nothing to go on from.
-                let goes_on = *ending == RequestEnding::Paused && !parts.is_empty() && self.open.is_empty();
+                let goes_on =
+                    *ending == ModelRequestEnding::Paused && !parts.is_empty() && self.open.is_empty();
                 if let Some(opaque) = opaque.filter(|_| !parts.is_empty()) {
                     parts = self.with(opaque, parts);
                 }
@@ -201,7 +202,7 @@ impl Transcript {
                     );
                 }
             }
-            RequestEnding::Failed | RequestEnding::Cut => {}
+            ModelRequestEnding::Failed | ModelRequestEnding::Cut => {}
         }
     }
 
@@ -385,11 +386,11 @@ mod tests {
         let said = |text: &str| Body::UserMessage { content: alloc::vec![ContentBlock::text(text)] };
         assert_eq!(apply(said("one"), None), None);
         apply(Body::AgentMessage { content: alloc::vec![ContentBlock::text("1")] }, None);
-        let (body, private) = ended(RequestEnding::Answered, 10);
+        let (body, private) = ended(ModelRequestEnding::Answered, 10);
         let counted = Some(CountedTokens { tokens: 12, messages: 1 });
         assert_eq!(apply(body, private), counted, "what was read, and not what was written");
         assert_eq!(apply(said("two"), None), counted);
-        let (body, private) = ended(RequestEnding::Failed, 90);
+        let (body, private) = ended(ModelRequestEnding::Failed, 90);
         assert_eq!(apply(body, private), counted, "a request that failed says nothing of it");
     }
 

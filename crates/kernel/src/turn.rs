@@ -15,9 +15,9 @@ use crate::{
     blame,
     call::{self, CallRunner, CallState, OpenCall},
     draft::DecisionDraft,
-    fact::{Note, PrivatePart, RequestEnding, TranscriptPiece},
+    fact::{ModelRequestEnding, Note, PrivatePart, TranscriptPiece},
     mail,
-    retry::{self, RetryStep},
+    retry::{self, FailureStep},
     thread::{ThreadActivity, ThreadState, TurnStop},
 };
 
@@ -139,7 +139,7 @@ pub(crate) fn ask(draft: &mut DecisionDraft<'_>, thread: ThreadId) {
 pub(crate) fn end_request(
     draft: &mut DecisionDraft<'_>,
     thread: ThreadId,
-    ending: RequestEnding,
+    ending: ModelRequestEnding,
     tokens: RequestTokens,
 ) {
     end_with(draft, thread, ending, tokens, None);
@@ -149,7 +149,7 @@ pub(crate) fn end_request(
 pub(crate) fn end_with(
     draft: &mut DecisionDraft<'_>,
     thread: ThreadId,
-    ending: RequestEnding,
+    ending: ModelRequestEnding,
     tokens: RequestTokens,
     opaque: Option<OpaqueState<EventId>>,
 ) {
@@ -159,12 +159,12 @@ pub(crate) fn end_with(
     };
     let (request, held) = (*request, call::are_mixed(calls));
     let is_error = match ending {
-        RequestEnding::Answered
-        | RequestEnding::Refused { .. }
-        | RequestEnding::Paused
-        | RequestEnding::CutOff
-        | RequestEnding::Unread => false,
-        RequestEnding::Failed | RequestEnding::Cut => true,
+        ModelRequestEnding::Answered
+        | ModelRequestEnding::Refused { .. }
+        | ModelRequestEnding::Paused
+        | ModelRequestEnding::CutOff
+        | ModelRequestEnding::Unread => false,
+        ModelRequestEnding::Failed | ModelRequestEnding::Cut => true,
     };
     let body = Body::SpanModelRequestEnd {
         model_request_start_id: request.id,
@@ -183,32 +183,32 @@ pub(crate) fn failed(
     named: Vec<TranscriptPiece>,
     attempts: u32,
 ) {
-    end_request(draft, thread, RequestEnding::Failed, failure.tokens);
+    end_request(draft, thread, ModelRequestEnding::Failed, failure.tokens);
     let seed = crate::Seed::new(draft.dice.draw());
     let Some(state) = draft.session.thread(thread) else { return };
     let step = retry::step(failure, &named, state, attempts, seed);
     let retry_status = match step {
-        RetryStep::Later(_) | RetryStep::Without => RetryStatus::Retrying,
-        RetryStep::Blamed | RetryStep::Over => RetryStatus::Exhausted,
+        FailureStep::Later(_) | FailureStep::Without => RetryStatus::Retrying,
+        FailureStep::Blamed | FailureStep::Over => RetryStatus::Exhausted,
     };
     let message = blame::told(failure, &step, &named, state.blamed, state.parent.is_some());
     let error = SessionFault { kind: retry::fault(failure.class), message, retry_status };
     draft.say(thread, Body::SessionError { error });
     let reason = blame::reason(failure.class).into();
     match step {
-        RetryStep::Later(pause) => {
+        FailureStep::Later(pause) => {
             let until = draft.at.after(pause);
             draft.note(thread, Note::Retry { until });
         }
-        RetryStep::Without => {
+        FailureStep::Without => {
             draft.note(thread, Note::LeftOut { pieces: named, reason });
             ask(draft, thread);
         }
-        RetryStep::Blamed => {
+        FailureStep::Blamed => {
             draft.note(thread, Note::Blamed { reason });
             rest(draft, thread, &failure.message);
         }
-        RetryStep::Over => rest(draft, thread, &failure.message),
+        FailureStep::Over => rest(draft, thread, &failure.message),
     }
 }
 
@@ -269,7 +269,7 @@ pub(crate) fn stop(draft: &mut DecisionDraft<'_>, thread: ThreadId) {
 
 /// Cuts the request and answers the open calls with `text`.
 pub(crate) fn cut(draft: &mut DecisionDraft<'_>, thread: ThreadId, text: &str) {
-    end_request(draft, thread, RequestEnding::Cut, RequestTokens::default());
+    end_request(draft, thread, ModelRequestEnding::Cut, RequestTokens::default());
     for call in calls(draft, thread) {
         close(draft, thread, &call, text);
     }
@@ -284,7 +284,7 @@ pub(crate) fn no_such_tool(name: &str) -> String {
 /// something is answered as unknown, and one that only reads or had not begun simply runs (docs/rules.md 2).
 pub(crate) fn recover(draft: &mut DecisionDraft<'_>, thread: ThreadId) {
     if draft.session.thread(thread).is_some_and(|state| state.request().is_some()) {
-        end_request(draft, thread, RequestEnding::Cut, RequestTokens::default());
+        end_request(draft, thread, ModelRequestEnding::Cut, RequestTokens::default());
         if draft.session.thread(thread).is_some_and(|state| state.doing == ThreadActivity::Due) {
             ask(draft, thread);
         }

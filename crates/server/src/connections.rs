@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::SeldomNotice;
+use engine::LogThrottle;
 use protocol::limits;
 use tokio::{
     sync::Notify,
@@ -56,7 +56,7 @@ pub(crate) struct ServerConnections {
     /// Told when there may be room again.
     freed: Notify,
     /// Peers that speak TLS to this server, which does not.
-    tls: SeldomNotice,
+    tls: LogThrottle,
 }
 
 #[derive(Debug, Default)]
@@ -124,7 +124,7 @@ impl ServerConnections {
             share,
             table: Mutex::default(),
             freed: Notify::new(),
-            tls: SeldomNotice::every(TLS),
+            tls: LogThrottle::every(TLS),
         })
     }
 

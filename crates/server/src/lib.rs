@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Router, http::HeaderValue};
-use engine::{Engine, SeldomNotice, keys};
+use engine::{Engine, LogThrottle, keys};
 use protocol::WorkspaceId;
 use tokio_util::task::TaskTracker;
 
@@ -86,18 +86,18 @@ struct AppState {
     streams: Arc<OpenStreams>,
     unread: UnreadAnswers,
     /// Requests that show no key that opens.
-    strangers: SeldomNotice,
+    strangers: LogThrottle,
     /// Requests of such that failed for a reason of ours.
-    failures: SeldomNotice,
+    failures: LogThrottle,
     /// Requests that failed because the disk is full, and because it has damaged what they need.
-    full: SeldomNotice,
-    damaged: SeldomNotice,
+    full: LogThrottle,
+    damaged: LogThrottle,
     /// Changes under way: a client that goes away does not cut them.
     tasks: TaskTracker,
 }
 
 impl AppState {
-    fn seldom(&self, often: FrequentReason) -> &SeldomNotice {
+    fn seldom(&self, often: FrequentReason) -> &LogThrottle {
         match often {
             FrequentReason::Full => &self.full,
             FrequentReason::Damaged => &self.damaged,
@@ -115,10 +115,10 @@ impl AppState {
             streaming: StreamingKeys::default(),
             streams,
             unread: UnreadAnswers::default(),
-            strangers: SeldomNotice::every(STRANGERS),
-            failures: SeldomNotice::every(STRANGERS),
-            full: SeldomNotice::every(OFTEN),
-            damaged: SeldomNotice::every(OFTEN),
+            strangers: LogThrottle::every(STRANGERS),
+            failures: LogThrottle::every(STRANGERS),
+            full: LogThrottle::every(OFTEN),
+            damaged: LogThrottle::every(OFTEN),
             tasks: TaskTracker::new(),
         })
     }

@@ -98,7 +98,7 @@ fn unready(message: &str) -> ApiProblem {
 mod tests {
     use super::*;
     use futures_util::future::join_all;
-    use store::MemoryFaults;
+    use store::MemoryStoreFaults;
 
     fn asked(store: &Store) -> (WriteTrial, TaskTracker, impl Fn(&WriteTrial, &TaskTracker) -> Asking) {
         let store = store.clone();
@@ -113,7 +113,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn all_who_ask_within_a_second_share_one_write() {
-        let faults = MemoryFaults::default();
+        let faults = MemoryStoreFaults::default();
         let store = Store::memory_with(faults.clone());
         let (ready, tasks, ask) = asked(&store);
         faults.stall();
@@ -135,7 +135,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_wrong_is_said() {
-        let faults = MemoryFaults::default();
+        let faults = MemoryStoreFaults::default();
         let store = Store::memory_with(faults.clone());
         let (ready, tasks, ask) = asked(&store);
         faults.fill_disk(true);

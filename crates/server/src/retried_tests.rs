@@ -8,7 +8,7 @@ use axum::{
 };
 use protocol::{Timestamp, WorkspaceId};
 use serde_json::{Value, json};
-use store::{MemoryFaults, Store};
+use store::{MemoryStoreFaults, Store};
 
 use super::*;
 use crate::{
@@ -368,7 +368,7 @@ async fn receipts_whose_time_is_over_are_swept() {
 
 #[tokio::test]
 async fn a_retry_that_overtakes_its_answer_waits_for_it() {
-    let faults = MemoryFaults::default();
+    let faults = MemoryStoreFaults::default();
     let house = TestServer::on(Store::memory_with(faults.clone())).await;
     let session = format!("/v1/sessions/{}/events", id(&house.session(&[]).await));
     let before = many(&house).await;

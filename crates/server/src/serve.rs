@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, header},
 };
 use bytes::Bytes;
-use engine::SeldomNotice;
+use engine::LogThrottle;
 use hyper::{
     Request, Version,
     body::{Frame, Incoming, SizeHint},
@@ -59,7 +59,7 @@ pub async fn serve(listener: TcpListener, router: Router, room: usize, shutdown:
     let mut serving = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     let builder = builder();
-    let failures = SeldomNotice::every(REFUSED);
+    let failures = LogThrottle::every(REFUSED);
     loop {
         while serving.try_join_next().is_some() {}
         let accepted = async {

@@ -56,7 +56,7 @@ impl DiskShare {
 
 /// The file that is given up, piece by piece, when the disk is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ballast {
+pub enum BallastState {
     /// It is there, whole.
     Kept,
     /// It is not: some of it was given up, or there was never room to spare for it.
@@ -126,8 +126,8 @@ impl DatabaseDisk {
         self.ballast.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn ballast(&self) -> Ballast {
-        if *self.left() >= self.share.ballast_bytes { Ballast::Kept } else { Ballast::GivenUp }
+    pub(crate) fn ballast(&self) -> BallastState {
+        if *self.left() >= self.share.ballast_bytes { BallastState::Kept } else { BallastState::GivenUp }
     }
 
     pub(crate) fn share(&self) -> DiskShare {

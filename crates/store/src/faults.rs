@@ -11,7 +11,7 @@ use crate::fault::{BatchError, StoreFault};
 /// Says what goes wrong with the next commits of a memory store. Clones steer the same store. Orders
 /// are followed in this sequence: stall, fail, conflict, lose.
 #[derive(Debug, Clone, Default)]
-pub struct MemoryFaults(Arc<Mutex<Orders>>);
+pub struct MemoryStoreFaults(Arc<Mutex<Orders>>);
 
 #[derive(Debug, Default)]
 struct Orders {
@@ -32,7 +32,7 @@ pub(crate) enum CommitFate {
     KeptUnanswered,
 }
 
-impl MemoryFaults {
+impl MemoryStoreFaults {
     /// The next `commits` commits write nothing and answer a fault.
     pub fn fail_next(&self, commits: u32) {
         self.orders().fail = commits;

@@ -38,9 +38,9 @@ use crate::sqlite::SqliteDatabase;
 use crate::tables::Tables;
 
 pub use blobs::{Blob, BlobSweep};
-pub use disk::Ballast;
+pub use disk::BallastState;
 pub use fault::{BatchError, DamagedPart, StoreFault};
-pub use faults::MemoryFaults;
+pub use faults::MemoryStoreFaults;
 pub use kind::DocumentKind;
 pub use leases::LeaseClaim;
 pub use nouns::{
@@ -93,11 +93,11 @@ impl Store {
 
     /// A store that forgets everything with its last clone.
     pub fn memory() -> Self {
-        Self::memory_with(MemoryFaults::default())
+        Self::memory_with(MemoryStoreFaults::default())
     }
 
     /// A memory store whose commits go wrong when `faults` says so.
-    pub fn memory_with(faults: MemoryFaults) -> Self {
+    pub fn memory_with(faults: MemoryStoreFaults) -> Self {
         Self(Arc::new(Driver::Memory(MemoryStore::new(faults))))
     }
 
@@ -417,10 +417,10 @@ impl Store {
 
     /// Whether the room is there that is kept for the moment when the disk is full. A store in memory needs
     /// none.
-    pub fn ballast(&self) -> Ballast {
+    pub fn ballast(&self) -> BallastState {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.database().disk().ballast(),
-            Driver::Memory(_) => Ballast::Kept,
+            Driver::Memory(_) => BallastState::Kept,
         }
     }
 

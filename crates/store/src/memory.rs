@@ -8,7 +8,7 @@ use protocol::{EnvironmentId, SessionId, Timestamp, WorkspaceId, session::Sessio
 
 use crate::blobs::{Blob, BlobSweep, BlobsInFlight, hash_of};
 use crate::fault::{BatchError, StoreFault};
-use crate::faults::{CommitFate, MemoryFaults};
+use crate::faults::{CommitFate, MemoryStoreFaults};
 use crate::kind::DocumentKind;
 use crate::leases::{LeaseClaim, SessionLease};
 use crate::nouns::{
@@ -19,7 +19,7 @@ use crate::pages::{is_listed, page, rows_up_to, up_to};
 
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
-    faults: MemoryFaults,
+    faults: MemoryStoreFaults,
     state: Mutex<State>,
     flight: Arc<BlobsInFlight>,
 }
@@ -47,7 +47,7 @@ type Undo = Box<dyn FnOnce(&mut State)>;
 struct Unmet;
 
 impl MemoryStore {
-    pub(crate) fn new(faults: MemoryFaults) -> Self {
+    pub(crate) fn new(faults: MemoryStoreFaults) -> Self {
         Self { faults, state: Mutex::default(), flight: Arc::default() }
     }
 

@@ -167,26 +167,26 @@ fn a_full_disk_fails_what_needs_room_and_no_more_and_heals_by_itself() {
 
 #[test]
 fn the_ballast_goes_piece_by_piece_and_is_made_again_where_there_is_plenty() {
-    use crate::disk::Ballast;
+    use crate::disk::BallastState;
     let place = tempfile::tempdir().unwrap();
     let disk = DatabaseDisk::new(&place.path().join("heddle.db"));
     assert!(!disk.give_up(1), "there is none yet");
     if !disk.keep().unwrap() {
         // A disk with little free: none is kept there.
-        assert_eq!(disk.ballast(), Ballast::GivenUp);
+        assert_eq!(disk.ballast(), BallastState::GivenUp);
         return;
     }
     let length = || std::fs::metadata(place.path().join("ballast")).unwrap().len();
     let (whole, piece) = (disk.share().ballast_bytes, disk.share().piece_bytes());
-    assert_eq!((disk.ballast(), length()), (Ballast::Kept, whole));
+    assert_eq!((disk.ballast(), length()), (BallastState::Kept, whole));
     assert!(disk.give_up(piece));
-    assert_eq!((disk.ballast(), length()), (Ballast::GivenUp, whole - piece));
+    assert_eq!((disk.ballast(), length()), (BallastState::GivenUp, whole - piece));
     // Another life finds what is left of it.
     let next = DatabaseDisk::new(&place.path().join("heddle.db"));
     assert!(next.give_up(piece) && !next.give_up(piece));
     assert_eq!(length(), 0);
     assert!(next.keep().unwrap());
-    assert_eq!((next.ballast(), length()), (Ballast::Kept, whole));
+    assert_eq!((next.ballast(), length()), (BallastState::Kept, whole));
     // One that somebody made longer is cut to its size.
     std::fs::OpenOptions::new()
         .write(true)

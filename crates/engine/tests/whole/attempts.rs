@@ -7,7 +7,7 @@ use kernel::{Input, SessionChange};
 use protocol::input::ClientEvent;
 use protocol::parse::GivenField;
 use protocol::{SessionId, limits};
-use store::{MemoryFaults, Store};
+use store::{MemoryStoreFaults, Store};
 
 use crate::support::{
     Act, BEGAN, HOME, World, client, counted, message, until, world, world_over, world_with_clock,
@@ -127,7 +127,7 @@ async fn what_was_sent_before_is_found_in_the_log_by_the_next_engine() {
 
 #[tokio::test]
 async fn a_commit_whose_answer_was_lost_is_found_and_one_that_failed_is_made() {
-    let faults = MemoryFaults::default();
+    let faults = MemoryStoreFaults::default();
     let world = world(Store::memory_with(faults.clone()), vec![Act::Hang]).await;
     let session = world.open(vec![message("hi")]).await;
     world.puppet.asked.notified().await;
@@ -147,7 +147,7 @@ async fn a_commit_whose_answer_was_lost_is_found_and_one_that_failed_is_made() {
 
 #[tokio::test]
 async fn a_repeat_that_comes_while_the_first_is_decided_is_not_decided_with_it() {
-    let faults = MemoryFaults::default();
+    let faults = MemoryStoreFaults::default();
     let world = world(Store::memory_with(faults.clone()), vec![Act::Hang]).await;
     let session = world.open(vec![message("hi")]).await;
     world.puppet.asked.notified().await;

@@ -12,7 +12,7 @@ use protocol::{
     prompt::MessagePart,
 };
 use sha2::{Digest, Sha256};
-use store::{BatchWrite, BlobOwner, BlobPin, LogAppend, MemoryFaults, PINS_COMPLETE, Store};
+use store::{BatchWrite, BlobOwner, BlobPin, LogAppend, MemoryStoreFaults, PINS_COMPLETE, Store};
 
 use crate::support::*;
 
@@ -58,7 +58,7 @@ async fn holds(store: &Store, byte: u8) -> bool {
 
 #[tokio::test]
 async fn a_damaged_picture_is_worked_round_by_every_reader() {
-    let faults = MemoryFaults::default();
+    let faults = MemoryStoreFaults::default();
     let world = gallery(Store::memory_with(faults.clone()), &[1]).await;
     let session = world.open(vec![]).await;
     turn(&world, session).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use engine::{CommitError, EngineFault, NewSession};
 use kernel::Input;
 use protocol::{EnvironmentId, input::ClientEvent};
-use store::{BatchWrite, DocumentKind, LogAppend, MemoryFaults, SessionHead, Store, StoredDocument};
+use store::{BatchWrite, DocumentKind, LogAppend, MemoryStoreFaults, SessionHead, Store, StoredDocument};
 
 use crate::support::*;
 
@@ -19,7 +19,7 @@ fn is_short<T>(outcome: &Result<T, CommitError>) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn where_little_room_is_left_what_was_begun_ends_and_nothing_new_is_taken() {
-    let faults = MemoryFaults::default();
+    let faults = MemoryStoreFaults::default();
     let acts = vec![Act::Call("bash"), Act::Say(&["done"]), Act::Hang];
     let world = world_with_hands(Store::memory_with(faults.clone()), acts, vec![Touch::Hold("held")]).await;
     let (session, busy) = (world.open(vec![]).await, world.open(vec![]).await);
@@ -75,7 +75,7 @@ async fn where_little_memory_is_left_nothing_large_is_taken_and_all_else_is() {
 
 #[tokio::test]
 async fn documents_are_archived_and_dropped_where_none_can_be_made() {
-    let faults = MemoryFaults::default();
+    let faults = MemoryStoreFaults::default();
     let world = world(Store::memory_with(faults.clone()), vec![]).await;
     let document = |id, revision| StoredDocument {
         kind: DocumentKind::new("agent"),

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use engine::{DocumentChange, DocumentError, DocumentList};
+use engine::{DocumentChange, DocumentError, DocumentListQuery};
 use kernel::rules::{
     DocumentRefusal,
     document::{self, DocumentParent, DocumentRules},
@@ -94,7 +94,7 @@ impl World {
 
     /// The books on a shelf, newest first.
     async fn books(&self, shelf: u128) -> Vec<Book> {
-        let list = DocumentList {
+        let list = DocumentListQuery {
             parent: Some(DocumentParent::of::<Shelf>(Id::from_bits(shelf))),
             created_gte: None,
             created_lte: None,

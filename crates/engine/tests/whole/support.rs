@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use engine::{
-    Clock, Engine, EngineParts, EntropySource, EventQuery, Feed, FeedFrame, ListOrder, NewSession, Previews,
+    Clock, Engine, EngineParts, EventQuery, Feed, FeedFrame, ListOrder, NewSession, Previews, SeededEntropy,
     TimeRange,
 };
 use futures_util::future::BoxFuture;
@@ -311,7 +311,7 @@ async fn built(
         hands: Arc::clone(&glove) as Arc<dyn ToolRunner>,
         routes: Routes(vec![route]),
         clock,
-        dice: EntropySource::system().unwrap(),
+        dice: SeededEntropy::system().unwrap(),
         cache_bytes,
     };
     World { engine: Engine::start(parts).await.unwrap(), puppet, glove, store }

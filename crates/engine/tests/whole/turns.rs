@@ -13,7 +13,7 @@ use protocol::{
     prompt::{FailureClass, MessagePart},
     session::SessionStatus,
 };
-use store::{MemoryFaults, Store};
+use store::{MemoryStoreFaults, Store};
 
 const IDLE: &str = "session.status_idle";
 
@@ -382,7 +382,7 @@ async fn a_clock_that_is_set_back_makes_no_pause_longer() {
 
 #[tokio::test]
 async fn a_commit_the_disk_refused_leaves_nothing_and_one_it_lost_the_answer_of_is_there_once() {
-    let faults = MemoryFaults::default();
+    let faults = MemoryStoreFaults::default();
     let world = world(Store::memory_with(faults.clone()), vec![Act::Hang]).await;
     let session = world.open(vec![message("hi")]).await;
     world.puppet.asked.notified().await;

@@ -1,7 +1,7 @@
 //! What every resource that is kept as a document can do: the verbs of its rows, as far as they need nothing
 //! that is special to it.
 
-use engine::{DocumentChange, DocumentError, DocumentList, DocumentPage, Engine};
+use engine::{DocumentChange, DocumentError, DocumentListQuery, DocumentPage, Engine};
 use kernel::rules::document::{DocumentRules, PlainDocument};
 use protocol::{Timestamp, id::Id, page::RESOURCES};
 
@@ -62,7 +62,7 @@ pub(super) async fn list<D: DocumentRules>(call: ApiRequest, dated: bool) -> Res
     let after = token.map(|token| (Timestamp::from_micros(token.key as i64), token.id));
     let bytes = call.page_bytes();
     let mut wanted =
-        DocumentList { parent: None, created_gte, created_lte, include_archived, after, limit, bytes };
+        DocumentListQuery { parent: None, created_gte, created_lte, include_archived, after, limit, bytes };
     let (mut items, mut last) = (PageItems::new(limit, bytes), None);
     'page: loop {
         wanted.limit = limit + 1 - items.len();

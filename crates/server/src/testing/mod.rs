@@ -21,7 +21,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use engine::{Clock, Engine, EngineParts, EntropySource, ThreadLimits};
+use engine::{Clock, Engine, EngineParts, SeededEntropy, ThreadLimits};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use protocol::{
@@ -111,7 +111,7 @@ impl TestServer {
             hands: Arc::new(script::EchoRunner),
             routes: Routes(vec![Route::script("test-*")]),
             clock,
-            dice: EntropySource::seeded(dice),
+            dice: SeededEntropy::seeded(dice),
             tree,
             cache_bytes: limits::SESSION_CACHE_BYTES,
         };

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Clock, Engine, EngineParts, EntropySource as Seeds};
+use engine::{Clock, Engine, EngineParts, SeededEntropy as Seeds};
 use protocol::Timestamp;
 use protocol::routes::{Route, Routes};
-use store::{MemoryFaults, Store};
+use store::{MemoryStoreFaults, Store};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
@@ -37,7 +37,7 @@ const CACHES: [usize; 3] = [0, 24 * 1024, protocol::limits::SESSION_CACHE_BYTES]
 struct Life {
     dice: Dice,
     book: Arc<RunRecord>,
-    faults: MemoryFaults,
+    faults: MemoryStoreFaults,
     now: Timestamp,
     sessions: usize,
     /// Whether the disk does wrong.
@@ -54,7 +54,7 @@ struct Life {
 /// The law that it broke.
 pub(super) fn live(seed: u64) -> Result<Arc<RunRecord>, Box<BrokenLife<LogLine>>> {
     let mut dice = Dice::new(seed);
-    let faults = MemoryFaults::default();
+    let faults = MemoryStoreFaults::default();
     let book = Arc::new(RunRecord::new(Store::memory_with(faults.clone()), seed));
     let (sessions, foul) = (2 + dice.below(3) as usize, !dice.once_in(3));
     let cache_bytes = CACHES[seed as usize % CACHES.len()];

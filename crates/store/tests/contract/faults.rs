@@ -3,12 +3,12 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use store::{BatchError, BatchWrite, MemoryFaults, Store, StoreFault};
+use store::{BatchError, BatchWrite, MemoryStoreFaults, Store, StoreFault};
 
 use crate::{HERE, append, head, row, session};
 
-fn faulty() -> (Store, MemoryFaults) {
-    let faults = MemoryFaults::default();
+fn faulty() -> (Store, MemoryStoreFaults) {
+    let faults = MemoryStoreFaults::default();
     (Store::memory_with(faults.clone()), faults)
 }
 

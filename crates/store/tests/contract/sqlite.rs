@@ -331,12 +331,12 @@ async fn a_thread_survives_a_panic_and_one_that_ends_is_told_of() {
 async fn room_is_kept_on_a_disk_with_plenty_and_found_again() {
     let place = place();
     let store = open(place.path());
-    assert_eq!(store.ballast(), store::Ballast::GivenUp);
+    assert_eq!(store.ballast(), store::BallastState::GivenUp);
     store.commit(vec![BatchWrite::Append(append(7, 0, 1))]).await.unwrap();
     store.keep_room().await.unwrap();
     use std::os::unix::fs::MetadataExt as _;
     let blocks = |name: &str| std::fs::metadata(place.path().join(name)).unwrap().blocks() * 512;
-    if store.ballast() == store::Ballast::GivenUp {
+    if store.ballast() == store::BallastState::GivenUp {
         // A small disk: then none is kept, which is the other half of the promise.
         assert!(!place.path().join("ballast").exists());
         return;
@@ -344,7 +344,7 @@ async fn room_is_kept_on_a_disk_with_plenty_and_found_again() {
     assert!(blocks("ballast") >= 64 << 20);
     store.keep_room().await.unwrap();
     drop(store);
-    assert_eq!(open(place.path()).ballast(), store::Ballast::Kept);
+    assert_eq!(open(place.path()).ballast(), store::BallastState::Kept);
 }
 
 #[tokio::test]
