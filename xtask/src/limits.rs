@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_sandboxes_limits_are_its_fields_with_their_defaults() {
-        let text = "/// Other.\npub struct Plan { pub a: u8 }\n/// What.\npub struct Limits {\n    /// Processes.\n    \
+        let text = "/// Other.\npub struct Plan { pub a: u8 }\n/// What.\npub struct JailLimits {\n    /// Processes.\n    \
                     pub processes: u64,\n    /// Memory.\n    pub data_bytes: u64,\n}\nconst MIB: u64 = 1024 * 1024;\n\
                     const GIB: u64 = 1024 * MIB;\nimpl Default for JailLimits {\n    fn default() -> Self {\n        \
                     Self { data_bytes: 4 * GIB, processes: 512 }\n    }\n}\n";
