@@ -15,16 +15,17 @@ pub(crate) fn check(tree: &Tree) -> Result<Vec<String>, String> {
     let rows = table::read(&tree.read("ARCHITECTURE.md")?)?;
     let metadata = tree.metadata()?;
     let mut findings = compare(&rows, &metadata);
+    let sources = tree.files(".rs")?;
     for package in ours(&metadata).values() {
-        findings.extend(circles::check(tree, package)?);
+        findings.extend(circles::check(tree, &sources, package)?);
     }
     for row in rows.iter().filter(|row| row.pure()) {
         let Some(package) = ours(&metadata).get(row.name.as_str()).copied() else { continue };
         findings.extend(no_std(row, package, &|path| std::fs::read_to_string(path).unwrap_or_default()));
         let folder = package.manifest_path.parent().map(|folder| folder.as_std_path().to_owned());
-        for path in tree.files(".rs")? {
-            if folder.as_ref().is_some_and(|folder| tree.root.join(&path).starts_with(folder.join("src"))) {
-                findings.extend(brought_back(row, &path, &tree.read(&path)?));
+        for path in &sources {
+            if folder.as_ref().is_some_and(|folder| tree.root.join(path).starts_with(folder.join("src"))) {
+                findings.extend(brought_back(row, path, &tree.read(path)?));
             }
         }
     }

@@ -22,15 +22,15 @@ struct Said {
     tests: BTreeSet<String>,
 }
 
-/// One sentence for each circle in the sources of the package.
-pub(crate) fn check(tree: &Tree, package: &Package) -> Result<Vec<String>, String> {
+/// One sentence for each circle in the package; `sources` are the Rust files of the whole tree.
+pub(crate) fn check(tree: &Tree, sources: &[String], package: &Package) -> Result<Vec<String>, String> {
     let Some(folder) = package.manifest_path.parent().and_then(|folder| folder.strip_prefix(&tree.root).ok())
     else {
         return Ok(Vec::new());
     };
     let src = format!("{folder}/src/");
     let mut files = BTreeMap::new();
-    for path in tree.files(".rs")?.iter().filter(|path| path.starts_with(&src)) {
+    for path in sources.iter().filter(|path| path.starts_with(&src)) {
         files.insert(path.clone(), tree.read(path)?);
     }
     circles(&src, &files)

@@ -11,7 +11,7 @@ use crate::{
     call::ApiRequest,
     error::ApiProblem,
     openapi::{bodies::BodyShape, queries::QueryParameter},
-    unread::AnswerShape as Size,
+    unread::AnswerShape,
 };
 
 /// One operation: what it is asked by, what it takes and answers, and what it does.
@@ -237,10 +237,10 @@ impl GoodAnswer {
     }
 
     /// How large an answer may be.
-    pub(crate) fn size(self) -> Size {
+    pub(crate) fn size(self) -> AnswerShape {
         match self {
-            Self::Page(_) | Self::Object => Size::Page,
-            Self::One(_) | Self::Sent | Self::Gone(_) | Self::Stream | Self::Nothing => Size::Thing,
+            Self::Page(_) | Self::Object => AnswerShape::Page,
+            Self::One(_) | Self::Sent | Self::Gone(_) | Self::Stream | Self::Nothing => AnswerShape::Thing,
         }
     }
 

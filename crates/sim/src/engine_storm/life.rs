@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Clock, Engine, EngineParts, SeededEntropy as Seeds};
+use engine::{Clock, Engine, EngineParts, SeededEntropy};
 use protocol::Timestamp;
 use protocol::routes::{Route, Routes};
 use store::{MemoryStoreFaults, Store};
@@ -149,7 +149,7 @@ impl Life {
             hands: Arc::new(hands),
             routes: Routes(vec![route]),
             clock,
-            dice: Seeds::seeded(seed),
+            dice: SeededEntropy::seeded(seed),
             cache_bytes: self.cache_bytes,
         };
         Engine::start(parts).await.map_err(|why| format!("start: {why}"))

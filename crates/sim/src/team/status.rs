@@ -341,7 +341,7 @@ mod tests {
 mod alone {
     //! The grammar of a thread alone.
 
-    use super::super::line::TeamLine as Told;
+    use super::super::line::TeamLine;
     use super::super::roster::WEAVER;
     use super::super::testing as threads;
     use super::StatusJudge;
@@ -373,15 +373,15 @@ mod alone {
         let commits = commits.iter().flat_map(|lines| lines.split_inclusive(asks));
         let commits = commits.map(|lines| lines.iter().cloned().map(of_one).collect());
         let opened = vec![threads::of(1, "note.opened")];
-        let commits: Vec<Vec<Told>> = std::iter::once(opened).chain(commits).collect();
+        let commits: Vec<Vec<TeamLine>> = std::iter::once(opened).chain(commits).collect();
         threads::heard(&mut StatusJudge::default(), &commits)
     }
 
-    fn of_one(plain: LogLine) -> Told {
+    fn of_one(plain: LogLine) -> TeamLine {
         let status = plain.kind.starts_with("session.thread_status_");
         let agent = if status { WEAVER.to_owned() } else { String::new() };
         let own = Some(threads::thread(1));
-        Told { thread: own, peer: own.filter(|_| status), agent, plain, ..Told::default() }
+        TeamLine { thread: own, peer: own.filter(|_| status), agent, plain, ..TeamLine::default() }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 
-use crate::testing::{TIME, TestAnswer as Answer, TestServer, id, still};
+use crate::testing::{TIME, TestAnswer, TestServer, id, still};
 
 #[path = "../../../../kernel/tests/agents/model.rs"]
 mod model;
@@ -29,7 +29,7 @@ async fn others(house: &TestServer) -> (Vec<Value>, Latest) {
     (others, latest)
 }
 
-fn told(answer: Answer) -> Told {
+fn told(answer: TestAnswer) -> Told {
     match answer.status.as_u16() {
         409 => {
             assert_eq!(answer.header("x-should-retry"), Some("false"));
